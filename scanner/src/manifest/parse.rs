@@ -162,7 +162,11 @@ impl<'t, 'd> Builder<'t, 'd> {
                 };
                 let mut node = self.node(span, Shape::Scalar(style));
                 node.tag = tag_kind(tag.as_deref());
-                if scalar_value(self.tree.text, &[], &node, style) != value {
+                // The parser writes `~` for a value that is not there.
+                let empty = style == Style::Plain && node.start == node.end;
+                if empty {
+                    self.behind_indicator(&mut node);
+                } else if scalar_value(self.tree.text, &[], &node, style) != value {
                     node.extra = saturate(self.tree.owned.len());
                     self.tree.owned.push(value.into_owned().into_boxed_str());
                 }
@@ -198,6 +202,16 @@ impl<'t, 'd> Builder<'t, 'd> {
             tag: TagKind::None,
             anchored: false,
             merges: false,
+        }
+    }
+
+    /// The parser places a value that is not there before its `:`; here it stands behind, where one would go.
+    fn behind_indicator(&self, node: &mut Node) {
+        let is_value = self.frames.last().is_some_and(|frame| frame.mapping && !frame.at_key);
+        if is_value && self.tree.text.as_bytes().get(node.start as usize) == Some(&b':') {
+            node.start += 1;
+            node.end += 1;
+            node.column += 1;
         }
     }
 
