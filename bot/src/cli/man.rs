@@ -10,7 +10,7 @@ use crate::output::error::CliError;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The folder; it is made if it is missing
-    #[arg(long, value_name = "DIR")]
+    #[arg(value_name = "DIR")]
     dir: PathBuf,
 }
 

@@ -100,6 +100,29 @@ fn take_back(text: &str, columns: usize) -> &str {
     start.map_or(text, |(at, c)| &text[at + c.len_utf8()..])
 }
 
+/// The text broken at spaces into lines of at most `limit` columns, each behind `indent`; without a limit one line. A
+/// word that is wider than a line stands on a line of its own.
+#[must_use]
+pub fn wrap(text: &str, indent: &str, limit: Option<usize>) -> String {
+    let room = limit.map_or(usize::MAX, |limit| limit.saturating_sub(width(indent)).max(20));
+    let (mut out, mut used) = (String::from(indent), 0);
+    for word in text.split(' ') {
+        let columns = width(word);
+        if used > 0 && used + 1 + columns > room {
+            out.push('\n');
+            out.push_str(indent);
+            used = 0;
+        } else if used > 0 {
+            out.push(' ');
+            used += 1;
+        }
+        out.push_str(word);
+        used += columns;
+    }
+    out.push('\n');
+    out
+}
+
 /// `1000000` as `1,000,000`.
 #[must_use]
 pub fn thousands(number: usize) -> String {
@@ -202,6 +225,17 @@ mod tests {
         assert_eq!(shorten_middle("quay.io/stefanprodan/podinfo", 16), "quay.…an/podinfo");
         assert_eq!(shorten_end("semver:>=1.0.0", 8), "semver:…");
         assert_eq!(shorten_middle("short", 5), "short");
+    }
+
+    #[test]
+    fn wrapped_text_fits_and_loses_no_word() {
+        let text = "asking `registry.example.com` for `team/app`: no connection: the name is not known";
+        for limit in 24..100 {
+            let wrapped = wrap(text, "    ", Some(limit));
+            assert!(wrapped.lines().all(|line| width(line) <= limit.max(35)), "{limit}: {wrapped}");
+            assert_eq!(wrapped.split_whitespace().collect::<Vec<_>>(), text.split(' ').collect::<Vec<_>>());
+        }
+        assert_eq!(wrap(text, "", None), format!("{text}\n"));
     }
 
     #[test]

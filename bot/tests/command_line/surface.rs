@@ -85,13 +85,13 @@ fn completions_are_printed_for_every_shell() {
 #[test]
 fn man_pages_cover_every_subcommand() {
     let home = Home::new();
-    let ran = home.run(&["man", "--dir", "man1"]);
+    let ran = home.run(&["man", "man1"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     let page = |name: &str| home.read(&format!("work/man1/{name}.1"));
     assert!(page("leadsman").contains(".TH leadsman 1"));
     assert!(page("leadsman-config-show").contains("where each came from"));
     assert!(page("leadsman-schema").contains("JSON Schema"));
-    let refused = home.run(&["man", "--dir", "/proc/nothing"]);
+    let refused = home.run(&["man", "/proc/nothing"]);
     assert!(refused.code == 1 && refused.err.contains("could not write the man pages"), "{}", refused.err);
 }
 
