@@ -9,10 +9,12 @@ use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser, Subcomma
 
 use crate::config::{Environment, Loaded};
 use crate::output::error::CliError;
-use crate::output::{ColorChoice, Exit, Ui, Verbosity};
+use crate::output::text::escape;
+use crate::output::{ColorChoice, Exit, Ui, Verbosity, style};
 
 mod completions;
 mod config;
+mod filter;
 mod man;
 mod schema;
 
@@ -59,6 +61,7 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Filter(filter::Args),
     Config(config::Args),
     Schema(schema::Args),
     Completions(completions::Args),
@@ -91,6 +94,22 @@ impl Context {
     /// Writes a command's result to standard output.
     pub(crate) fn print(&self, text: &str) -> Result<(), CliError> {
         self.ui.print(text).map_err(CliError::from)
+    }
+
+    /// Says a remark on standard error, unless `--quiet` is given.
+    pub(crate) fn note(&self, text: &str) {
+        self.remark("note:", style::PLACE, text);
+    }
+
+    /// Says a warning on standard error, unless `--quiet` is given.
+    pub(crate) fn warn(&self, text: &str) {
+        self.remark("warning:", style::WARNING, text);
+    }
+
+    fn remark(&self, word: &str, color: anstyle::Style, text: &str) {
+        if self.ui.verbosity != Verbosity::Quiet {
+            self.ui.say(&format!("{} {}\n", self.ui.err.paint(color, word), escape(text)));
+        }
     }
 }
 
@@ -129,6 +148,7 @@ pub fn main() -> Exit {
 
 fn run(command: Command, context: &Context) -> Outcome {
     match command {
+        Command::Filter(args) => filter::run(&args, context),
         Command::Config(args) => config::run(&args, context),
         Command::Schema(args) => schema::run(&args, context),
         Command::Completions(args) => completions::run(&args, context),

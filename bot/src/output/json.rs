@@ -273,7 +273,7 @@ pub struct FilterTagView {
     pub tag: String,
     /// Whether the filter takes it; rules that need the current tag are not part of this.
     pub matches: bool,
-    /// Its place in the order, 1 being the newest; null where it does not match.
+    /// Its place in the order, 1 being the newest; null where it does not match, or has nothing to be ordered by.
     #[schemars(range(min = 1))]
     pub rank: Option<usize>,
     /// The creation time as given.

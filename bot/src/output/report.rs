@@ -163,6 +163,8 @@ fn explanation(reasons: &[ReasonView], look: Look) -> String {
             | Verdict::Variant
             | Verdict::TooYoung
             | Verdict::NoNumber
+            | Verdict::NoVersion
+            | Verdict::NoText
             | Verdict::NoCreationTime
             | Verdict::Unavailable => ("!", style::WARNING),
         };
@@ -247,9 +249,9 @@ fn short_pin(text: &str) -> String {
     }
 }
 
-/// What a filter makes of tags: table and result.
+/// What a filter makes of tags: table, result, and what the choice says of itself.
 #[must_use]
-pub fn filter(view: &FilterView, now: Timestamp, look: Look) -> String {
+pub fn filter(view: &FilterView, message: Option<&str>, now: Timestamp, look: Look) -> String {
     let mut table = Table::new(&[
         ("", Shrink::Never),
         ("RANK", Shrink::Never),
@@ -293,6 +295,10 @@ pub fn filter(view: &FilterView, now: Timestamp, look: Look) -> String {
         count(view.tags.len(), "tag", "tags"),
         escape(&view.filter)
     ));
+    if let Some(message) = message {
+        out.push_str(&look.paint(style::WARNING, wrap(&escape(message), "", look.width).trim_end()));
+        out.push('\n');
+    }
     out
 }
 
