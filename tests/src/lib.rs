@@ -1,1 +1,3 @@
-//! stub
+//! Real parts, stories, cases and benchmarks for Leadsman.
+
+pub mod registry;
