@@ -295,6 +295,8 @@ pub struct TagsView {
     pub filter: Option<String>,
     /// Tags, newest first.
     pub tags: Vec<TagView>,
+    /// How many tags there are before the limit: those that the filter takes, or all but signatures and the like.
+    pub matching: usize,
     /// How many tags the registry has, whether listed here or not.
     pub total: usize,
     /// Requests that the registry and its token server were sent.

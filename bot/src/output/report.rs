@@ -327,12 +327,13 @@ pub fn tags_table(view: &TagsView, now: Timestamp, look: Look) -> String {
     if !out.is_empty() {
         out.push('\n');
     }
-    let shown = match &view.filter {
-        Some(filter) => {
-            format!("{} of {} match `{}`", view.tags.len(), count(view.total, "tag", "tags"), escape(filter))
-        }
+    let mut shown = match &view.filter {
+        Some(filter) => format!("{} of {} match `{}`", view.matching, count(view.total, "tag", "tags"), escape(filter)),
         None => count(view.total, "tag", "tags"),
     };
+    if view.tags.len() < view.matching {
+        shown.push_str(&format!("; these are the first {}, `--limit 0` lists all", view.tags.len()));
+    }
     out.push_str(&format!("{}: {shown}\n", escape(&view.image)));
     out
 }

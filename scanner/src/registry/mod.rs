@@ -18,6 +18,7 @@ pub mod link;
 mod manifest;
 mod options;
 mod platform;
+mod probe;
 mod question;
 mod retry;
 mod tags;
@@ -34,6 +35,7 @@ pub use self::error::{Part, RegistryError, RegistryErrorKind, printable};
 pub use self::manifest::Created;
 pub use self::options::{Credentials, DockerConfig, HostOptions, RegistryOptions};
 pub use self::platform::{Platform, PlatformError};
+pub use self::probe::{Access, Probe};
 pub use self::tags::TagList;
 
 use self::host::Host;
