@@ -13,7 +13,6 @@ mod workload;
 
 use std::sync::Arc;
 
-use memchr::memmem::Finder;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -136,24 +135,6 @@ pub struct Detected {
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Whether a file has a mark that makes it worth parsing (S1.3): `fluxcd.io/`, `flux.weave.works/`, `leadsman.dev/`.
-#[derive(Debug)]
-pub struct Marks([Finder<'static>; 3]);
-
-impl Default for Marks {
-    fn default() -> Self {
-        Self(["fluxcd.io/", "flux.weave.works/", "leadsman.dev/"].map(Finder::new))
-    }
-}
-
-impl Marks {
-    /// Whether one of the marks stands anywhere in the text.
-    #[must_use]
-    pub fn are_in(&self, text: &[u8]) -> bool {
-        self.0.iter().any(|finder| finder.find(text).is_some())
-    }
-}
-
 /// Finds the workloads and containers of a manifest (S1.5, S2, S3, S4).
 ///
 /// Takes time linear in the manifest, up to a logarithm, whatever it holds.
@@ -203,8 +184,7 @@ impl<'a> Detection<'a, '_> {
             annotations = Annotations::read(tree, map, diagnostics);
             annotations.automated
         });
-        let Some(Workload { info, body }) = workload else { return };
-        self.found.workloads.push(Arc::clone(&info));
+        let Some(Workload { mut info, body }) = workload else { return };
         let encrypted = tree.get(root, "sops").is_some();
         if encrypted {
             let message = format!("`{}` is encrypted with SOPS: it is not edited", info.id);
@@ -219,6 +199,9 @@ impl<'a> Detection<'a, '_> {
         } else if let Some(pod) = body {
             images::in_pod(tree, pod, &mut images);
         }
+        info.has_containers = !images.is_empty();
+        let info = Arc::new(info);
+        self.found.workloads.push(Arc::clone(&info));
         self.report_unused(&annotations, &images);
         let first = self.found.containers.len();
         for (name, found) in images::in_order(images) {

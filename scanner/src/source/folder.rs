@@ -9,8 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ignore::{DirEntry, WalkBuilder};
 
-use super::{CHART, CHART_TEMPLATES, CHART_VALUES, is_manifest_name};
+use super::{CHART, CHART_TEMPLATES, CHART_VALUES, Files, is_manifest_name, read_file};
 use crate::diagnostic::{Code, Diagnostic};
+use crate::manifest::Limits;
 
 /// A file to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,21 +25,42 @@ pub struct FileEntry {
     pub path: PathBuf,
 }
 
-/// What [`walk`] found.
+/// The manifests at and below some paths.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct FolderFiles {
     /// The files, path by path, within one by their names. None of them twice.
     pub files: Vec<FileEntry>,
     /// Skipped charts (`chart-skipped`), and what could not be read (`unreadable-file`).
     pub diagnostics: Vec<Diagnostic>,
+    /// Bounds for each file (S1.4).
+    pub limits: Limits,
+}
+
+impl Files for FolderFiles {
+    fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    fn name(&self, index: usize) -> &str {
+        &self.files[index].name
+    }
+
+    fn read(&self, index: usize, buffer: &mut Vec<u8>) -> Result<(), Diagnostic> {
+        let FileEntry { name, path, .. } = &self.files[index];
+        read_file(path, name, &self.limits, buffer)
+    }
+
+    fn diagnostics(&self) -> &[Diagnostic] {
+        &self.diagnostics
+    }
 }
 
 /// Finds the manifests at and below the given paths (S1.1, S1.2).
 ///
 /// A path that does not exist and a directory that cannot be read become diagnostics; the rest is found.
 #[must_use]
-pub fn walk(paths: &[PathBuf]) -> Found {
-    let mut found = Found::default();
+pub fn walk(paths: &[PathBuf]) -> FolderFiles {
+    let mut found = FolderFiles::default();
     let mut seen = HashSet::new();
     for (root, path) in paths.iter().enumerate() {
         let given = shown(path);
@@ -89,7 +111,7 @@ struct Root<'a> {
 }
 
 impl Root<'_> {
-    fn walk(&self, found: &mut Found) {
+    fn walk(&self, found: &mut FolderFiles) {
         let in_repository = self.real.ancestors().any(|directory| directory.join(".git").exists());
         let skipped = Arc::new(Mutex::new(Vec::new()));
         if let Some(why) = chart(self.real) {

@@ -4,12 +4,15 @@
 //! what they hold. A folder and a commit of the same tree give the same manifests (S1.2).
 
 pub mod folder;
+pub mod write;
 
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::sync::LazyLock;
 
-use crate::detect::Marks;
+use memchr::memmem::Finder;
+
 use crate::diagnostic::{Code, Diagnostic};
 use crate::manifest::Limits;
 
@@ -22,118 +25,98 @@ pub const CHART_VALUES: &str = "values.yaml";
 /// The directory below a chart whose files are templates (S1.2).
 pub const CHART_TEMPLATES: &str = "templates";
 
+/// Files that may be manifests, by number: a folder's, or a commit's.
+///
+/// Several threads may read at once.
+pub trait Files: Sync {
+    /// How many there are.
+    fn len(&self) -> usize;
+
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What reports call a file, with `/`. No two files have the same name.
+    fn name(&self, index: usize) -> &str;
+
+    /// Appends the bytes of a file to `buffer`.
+    ///
+    /// # Errors
+    /// A diagnostic that names the file, where it cannot be read, or is larger than the limit (S1.4): then it is not
+    /// read at all.
+    fn read(&self, index: usize, buffer: &mut Vec<u8>) -> Result<(), Diagnostic>;
+
+    /// What was skipped or could not be read while the files were looked for.
+    fn diagnostics(&self) -> &[Diagnostic];
+}
+
 /// Whether a file of this name is read as manifests: `.yaml`, `.yml`, `.json` (S1.1).
 #[must_use]
 pub fn is_manifest_name(name: &str) -> bool {
     [".yaml", ".yml", ".json"].iter().any(|suffix| name.len() > suffix.len() && name.ends_with(suffix))
 }
 
-/// Which files are parsed (S1.3).
-#[derive(Debug)]
-pub enum Selection {
-    /// Only those with a mark; others are passed over, whatever is wrong with them.
-    Marked(Marks),
-    /// All (`--all`).
-    All,
+/// Whether a file is worth parsing: one of `fluxcd.io/`, `flux.weave.works/` and `leadsman.dev/` stands in it (S1.3).
+#[must_use]
+pub fn has_mark(bytes: &[u8]) -> bool {
+    static MARKS: LazyLock<[Finder<'static>; 3]> =
+        LazyLock::new(|| ["fluxcd.io/", "flux.weave.works/", "leadsman.dev/"].map(Finder::new));
+    let found = |bytes: &[u8]| MARKS.iter().any(|mark| mark.find(bytes).is_some());
+    if is_utf_16(bytes) {
+        // A NUL stands beside each letter.
+        let letters: Vec<u8> = bytes.iter().copied().filter(|byte| *byte != 0).collect();
+        return found(&letters);
+    }
+    found(bytes)
 }
 
-impl Selection {
-    /// Files with a mark.
-    #[must_use]
-    pub fn marked() -> Self {
-        Self::Marked(Marks::default())
-    }
-
-    fn takes(&self, bytes: &[u8]) -> bool {
-        match self {
-            Self::Marked(marks) => marks.are_in(bytes),
-            Self::All => true,
-        }
-    }
-}
-
-/// The bytes of a manifest as text; `None` where the selection passes it over (S1.3).
-///
-/// A byte-order mark stays: places count from the start of the file.
+/// The bytes of a manifest as text. A byte-order mark stays: places count from the start of the file.
 ///
 /// # Errors
-/// A diagnostic about `file` where the bytes are too many (S1.4) or no UTF-8, with the place.
-pub fn text<'b>(
-    bytes: &'b [u8],
-    file: &str,
-    selection: &Selection,
-    limits: &Limits,
-) -> Result<Option<&'b str>, Diagnostic> {
-    if let [0xff, 0xfe, ..] | [0xfe, 0xff, ..] = bytes {
-        // In UTF-16 a mark has a NUL beside each letter.
-        let letters: Vec<u8> = bytes.iter().copied().filter(|byte| *byte != 0).collect();
-        if !selection.takes(&letters) {
-            return Ok(None);
-        }
+/// A diagnostic without a file name, with the place, where the bytes are not UTF-8.
+pub fn decode(bytes: &[u8]) -> Result<&str, Diagnostic> {
+    if is_utf_16(bytes) {
         let message = "the file is in UTF-16, and only UTF-8 is read";
-        return Err(Diagnostic::new(Code::UnreadableFile, file, message).at(1, 1).hint("save it as UTF-8"));
+        return Err(Diagnostic::new(Code::UnreadableFile, "", message).at(1, 1).hint("save it as UTF-8"));
     }
-    if !selection.takes(bytes) {
-        return Ok(None);
-    }
-    if bytes.len() > limits.max_bytes {
-        return Err(Diagnostic { file: file.into(), ..limits.too_large(bytes.len() as u64) });
-    }
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) => {
-            let before = &bytes[..error.valid_up_to()];
-            let line = memchr::memchr_iter(b'\n', before).count() + 1;
-            let start = memchr::memrchr(b'\n', before).map_or(0, |at| at + 1);
-            let column = String::from_utf8_lossy(&before[start..]).chars().count() + 1;
-            let message = format!("the byte 0x{:02x} is no UTF-8", bytes[error.valid_up_to()]);
-            let place = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-            Err(Diagnostic::new(Code::UnreadableFile, file, message)
-                .at(place(line), place(column))
-                .hint("save the file as UTF-8; it may be in Latin-1 or Windows-1252"))
-        }
-    }
+    std::str::from_utf8(bytes).map_err(|error| {
+        let before = &bytes[..error.valid_up_to()];
+        let line = memchr::memchr_iter(b'\n', before).count() + 1;
+        let start = memchr::memrchr(b'\n', before).map_or(0, |at| at + 1);
+        let column = String::from_utf8_lossy(&before[start..]).chars().count() + 1;
+        let place = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let message = format!("the byte 0x{:02x} is not UTF-8", bytes[error.valid_up_to()]);
+        Diagnostic::new(Code::UnreadableFile, "", message)
+            .at(place(line), place(column))
+            .hint("save the file as UTF-8; it may be in Latin-1 or Windows-1252")
+    })
 }
 
-/// Reads files one after the other into one buffer. One per thread.
-#[derive(Debug)]
-pub struct Reader {
-    buffer: Vec<u8>,
-    selection: Selection,
-    limits: Limits,
+fn is_utf_16(bytes: &[u8]) -> bool {
+    matches!(bytes, [0xff, 0xfe, ..] | [0xfe, 0xff, ..])
 }
 
-impl Reader {
-    /// A reader of the files that the selection takes.
-    #[must_use]
-    pub fn new(selection: Selection, limits: Limits) -> Self {
-        Self { buffer: Vec::new(), selection, limits }
+/// Appends the bytes of the file at `path` to `buffer`; diagnostics call it `name`.
+///
+/// # Errors
+/// Where it cannot be read, is no file, or has more bytes than the limit (S1.4): then it is not read.
+pub fn read_file(path: &Path, name: &str, limits: &Limits, buffer: &mut Vec<u8>) -> Result<(), Diagnostic> {
+    let unreadable = |error: std::io::Error| {
+        Diagnostic::new(Code::UnreadableFile, name, format!("cannot read `{name}`: {error}"))
+            .hint("nothing in it was looked at")
+    };
+    let too_large = |bytes| Diagnostic { file: name.into(), ..limits.too_large(bytes) };
+    let max = limits.max_bytes as u64;
+    let file = File::open(path).map_err(unreadable)?;
+    let bytes = file.metadata().map_err(unreadable)?.len();
+    if bytes > max {
+        return Err(too_large(bytes));
     }
-
-    /// The text of a file, valid until the next is read; `None` where the file is passed over (S1.3).
-    ///
-    /// # Errors
-    /// A diagnostic about `name` where the file cannot be read, is no UTF-8, or is larger than the limit: then it is
-    /// not read at all.
-    pub fn read(&mut self, path: &Path, name: &str) -> Result<Option<&str>, Diagnostic> {
-        let unreadable = |error: std::io::Error| {
-            Diagnostic::new(Code::UnreadableFile, name, format!("cannot read `{name}`: {error}"))
-                .hint("nothing in it was looked at")
-        };
-        let file = File::open(path).map_err(unreadable)?;
-        let bytes = file.metadata().map_err(unreadable)?.len();
-        let too_large = |bytes| Diagnostic { file: name.into(), ..self.limits.too_large(bytes) };
-        let max = self.limits.max_bytes as u64;
-        if bytes > max {
-            return Err(too_large(bytes));
-        }
-        self.buffer.clear();
-        self.buffer.reserve(usize::try_from(bytes).unwrap_or_default() + 1);
-        // A file may grow while it is read.
-        file.take(max + 1).read_to_end(&mut self.buffer).map_err(unreadable)?;
-        if self.buffer.len() as u64 > max {
-            return Err(too_large(self.buffer.len() as u64));
-        }
-        text(&self.buffer, name, &self.selection, &self.limits)
-    }
+    let before = buffer.len();
+    buffer.reserve(usize::try_from(bytes).unwrap_or_default() + 1);
+    // A file may grow while it is read.
+    file.take(max + 1).read_to_end(buffer).map_err(unreadable)?;
+    let read = (buffer.len() - before) as u64;
+    if read > max { Err(too_large(read)) } else { Ok(()) }
 }
