@@ -9,6 +9,6 @@ mod insert;
 mod scalar;
 mod verify;
 
-pub use insert::{Entry, Inserted, Insertion, Value, insert};
 pub use follow::AlsoChanged;
+pub use insert::{Entry, Inserted, Insertion, Value, insert};
 pub use scalar::needs_quotes;
