@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use crate::detect::{CHART_IMAGE, Container, DetectOptions, WorkloadId, release_objects};
+use crate::detect::{CHART_IMAGE, Container, DetectOptions, WorkloadId, releases};
 use crate::edit::path::{push_index, push_key};
 use crate::edit::{Entry, Insertion, Value, insert};
 use crate::manifest::{Kind, Manifest, NodeId, Scalar, Tree};
@@ -58,7 +58,7 @@ pub fn suggest(manifest: &Manifest<'_>, containers: &[Container], options: &Dete
         }
     }
     let mut suggestions = Vec::new();
-    for release in release_objects(manifest, options) {
+    for release in releases(manifest, options) {
         let mut search = Search { tree, hosts: &options.hosts, taken: &taken, found: Vec::new() };
         let values = release.body.filter(|values| tree.kind(*values) == Kind::Mapping);
         if let Some(values) = values {

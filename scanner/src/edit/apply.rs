@@ -283,7 +283,11 @@ impl<'a, 'c> Edit<'a, 'c> {
             ranges.sort_unstable_by_key(|range| (range.start, std::cmp::Reverse(range.end)));
             // Nodes lie in each other or apart, so the first of those that overlap holds the others.
             let mut end = 0;
-            ranges.retain(|range| range.start >= std::mem::replace(&mut end, end.max(range.end)));
+            ranges.retain(|range| {
+                let outermost = range.start >= end;
+                end = end.max(range.end);
+                outermost
+            });
             ranges
         });
         let start = self.tree.span(node).start;
