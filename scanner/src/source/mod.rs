@@ -40,6 +40,11 @@ pub trait Files: Sync {
     /// What reports call a file, with `/`. No two files have the same name.
     fn name(&self, index: usize) -> &str;
 
+    /// Which of the paths that were asked for a file was found under, from 0. One release may stand in each (S1.6).
+    fn root(&self, _index: usize) -> usize {
+        0
+    }
+
     /// Appends the bytes of a file to `buffer`.
     ///
     /// # Errors
