@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 /// The host that an image without one lives on.
@@ -75,6 +76,18 @@ impl Digest {
     pub fn parse(text: &str) -> Option<Self> {
         let hex = text.strip_prefix("sha256:")?;
         is_sha256_hex(hex).then(|| Self(text.into()))
+    }
+
+    /// The digest of this content, as registries name content.
+    #[must_use]
+    pub fn of(content: &[u8]) -> Self {
+        let hash = Sha256::digest(content);
+        let mut text = String::with_capacity("sha256:".len() + 64);
+        text.push_str("sha256:");
+        for byte in hash {
+            text.extend([byte >> 4, byte & 15].map(|nibble| char::from(b"0123456789abcdef"[usize::from(nibble)])));
+        }
+        Self(text.into())
     }
 
     /// The digest with its `sha256:`.
@@ -347,6 +360,13 @@ mod tests {
         let reference = parse(&format!("a.io/b:1@{digest}")).unwrap();
         assert_eq!(reference.digest.unwrap().as_str(), digest);
         assert_eq!(parse(&format!("a.io/b@{digest}")).unwrap().tag, None);
+    }
+
+    #[test]
+    fn content_has_the_digest_that_sha256sum_says() {
+        let digest = Digest::of(b"{}");
+        assert_eq!(digest.as_str(), "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a");
+        assert_eq!(Digest::parse(digest.as_str()), Some(digest));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Detected, WorkloadId, WorkloadInfo, WorkloadKind};
+use super::{WorkloadId, WorkloadInfo, WorkloadKind};
 use crate::diagnostic::{Code, Diagnostic};
 
 /// Collects the workloads of one configured path, file by file.
@@ -18,22 +18,14 @@ pub struct Across {
 struct Seen {
     file: Arc<str>,
     workload: Arc<WorkloadInfo>,
-    /// Whether it has images.
-    has_containers: bool,
 }
 
 impl Across {
-    /// Notes what a file holds.
-    pub fn add(&mut self, file: &str, detected: &Detected) {
+    /// Notes the workloads of a file.
+    pub fn add(&mut self, file: &str, workloads: &[Arc<WorkloadInfo>]) {
         let file: Arc<str> = file.into();
-        let mut containers = detected.containers.iter().peekable();
-        for workload in &detected.workloads {
-            let mut has_containers = false;
-            while containers.next_if(|container| Arc::ptr_eq(&container.workload, workload)).is_some() {
-                has_containers = true;
-            }
-            self.seen.push(Seen { file: Arc::clone(&file), workload: Arc::clone(workload), has_containers });
-        }
+        let seen = |workload: &Arc<WorkloadInfo>| Seen { file: Arc::clone(&file), workload: Arc::clone(workload) };
+        self.seen.extend(workloads.iter().map(seen));
     }
 
     /// What is to be said of them together: `duplicate-release` and `annotations-elsewhere`.
@@ -85,10 +77,10 @@ impl Across {
     /// Values in one layer, the annotations that would automate them in another.
     fn elsewhere(&self, diagnostics: &mut Vec<Diagnostic>) {
         let mut automated: HashMap<&WorkloadId, &Seen> = HashMap::new();
-        for seen in self.seen.iter().filter(|seen| seen.workload.automated && !seen.has_containers) {
+        for seen in self.seen.iter().filter(|seen| seen.workload.automated && !seen.workload.has_containers) {
             automated.entry(&seen.workload.id).or_insert(seen);
         }
-        for seen in self.seen.iter().filter(|seen| !seen.workload.automated && seen.has_containers) {
+        for seen in self.seen.iter().filter(|seen| !seen.workload.automated && seen.workload.has_containers) {
             let Some(other) = automated.get(&seen.workload.id) else { continue };
             let message = format!(
                 "the images of `{}` stand here and its annotations in `{}`: each file is read alone",

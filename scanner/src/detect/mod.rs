@@ -13,7 +13,6 @@ mod workload;
 
 use std::sync::Arc;
 
-use memchr::memmem::Finder;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -106,6 +105,9 @@ pub struct Container {
     pub tag_place: Option<Place>,
     /// Where the digest stands: with its `sha256:` if that is written, else the 64 digits alone.
     pub digest_place: Option<Place>,
+    /// The scalars its reference is put together from, or the aliases of them that stand in their places, whatever its
+    /// status: who changes one of them changes this container (S7.4).
+    pub reference: Box<[NodeId]>,
     /// What its choice goes by.
     pub steering: Steering,
     /// The status, where it is clear without asking a registry, and what to say about it.
@@ -136,22 +138,34 @@ pub struct Detected {
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Whether a file has a mark that makes it worth parsing (S1.3): `fluxcd.io/`, `flux.weave.works/`, `leadsman.dev/`.
-#[derive(Debug)]
-pub struct Marks([Finder<'static>; 3]);
-
-impl Default for Marks {
-    fn default() -> Self {
-        Self(["fluxcd.io/", "flux.weave.works/", "leadsman.dev/"].map(Finder::new))
-    }
+/// A Helm release in a manifest's tree.
+#[derive(Debug, Clone)]
+pub(crate) struct Release {
+    /// The object itself.
+    pub(crate) object: NodeId,
+    /// What is said of it; whether it is automated is not looked up.
+    pub(crate) info: Arc<WorkloadInfo>,
+    /// Its `spec.values`.
+    pub(crate) body: Option<NodeId>,
 }
 
-impl Marks {
-    /// Whether one of the marks stands anywhere in the text.
-    #[must_use]
-    pub fn are_in(&self, text: &[u8]) -> bool {
-        self.0.iter().any(|finder| finder.find(text).is_some())
+/// The Helm releases of a manifest, in the order of the text.
+pub(crate) fn releases(manifest: &Manifest<'_>, options: &DetectOptions) -> Vec<Release> {
+    let tree = &manifest.tree;
+    let mut releases = Vec::new();
+    let mut objects = Vec::new();
+    for document in tree.documents() {
+        let Some(root) = document.root else { continue };
+        objects.clear();
+        workload::objects(tree, root, &mut objects);
+        for object in &objects {
+            let workload = workload::workload(tree, *object, document.index, &options.default_namespace, |_| false);
+            if let Some(Workload { info, body }) = workload.filter(|workload| workload.info.kind.is_release()) {
+                releases.push(Release { object: *object, info: Arc::new(info), body });
+            }
+        }
     }
+    releases
 }
 
 /// Finds the workloads and containers of a manifest (S1.5, S2, S3, S4).
@@ -203,8 +217,7 @@ impl<'a> Detection<'a, '_> {
             annotations = Annotations::read(tree, map, diagnostics);
             annotations.automated
         });
-        let Some(Workload { info, body }) = workload else { return };
-        self.found.workloads.push(Arc::clone(&info));
+        let Some(Workload { mut info, body }) = workload else { return };
         let encrypted = tree.get(root, "sops").is_some();
         if encrypted {
             let message = format!("`{}` is encrypted with SOPS: it is not edited", info.id);
@@ -219,6 +232,9 @@ impl<'a> Detection<'a, '_> {
         } else if let Some(pod) = body {
             images::in_pod(tree, pod, &mut images);
         }
+        info.has_containers = !images.is_empty();
+        let info = Arc::new(info);
+        self.found.workloads.push(Arc::clone(&info));
         self.report_unused(&annotations, &images);
         let first = self.found.containers.len();
         for (name, found) in images::in_order(images) {
@@ -296,6 +312,7 @@ impl<'a> Detection<'a, '_> {
             digest: image.digest,
             tag_place: image.tag_place,
             digest_place: image.digest_place,
+            reference: parts.map(|parts| parts.nodes()).unwrap_or_default(),
             steering,
             settled,
             flags,

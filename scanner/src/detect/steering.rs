@@ -5,10 +5,12 @@
 use std::collections::HashMap;
 
 use super::annotations::{About, Annotation};
+use crate::choose::{OrderError, Policy, parse_age};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::filter::Filter;
 use crate::manifest::Tree;
 use crate::reference::{ImageName, KnownHosts};
+use crate::registry::{Platform, PlatformError};
 
 /// What steers one container.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,19 +18,12 @@ pub struct Steering {
     /// Whether the workload is automated (S4.1).
     pub automated: bool,
     /// The filter as it was written, or the default.
-    pub filter_text: Box<str>,
-    /// The filter; where it is invalid this is the default one, and the container is `filter-invalid`.
-    pub filter: Filter,
-    /// `leadsman.dev/order.<container>`.
-    pub order: Option<Box<str>>,
-    /// `leadsman.dev/min-age.<container>`.
-    pub min_age: Option<Box<str>>,
-    /// `leadsman.dev/allow-downgrade.<container>` (S6.4).
-    pub allow_downgrade: bool,
-    /// `leadsman.dev/allow-variant.<container>` (S6.6).
-    pub allow_variant: bool,
-    /// `leadsman.dev/platform.<container>` (S6.2).
-    pub platform: Option<Box<str>>,
+    pub filter: Box<str>,
+    /// What the choice goes by. Where the filter is invalid it has the default one, and the container is settled as
+    /// `filter-invalid`.
+    pub policy: Policy,
+    /// The platform whose image of an index is asked for its creation time (S6.2); `None`: the configured one.
+    pub platform: Option<Platform>,
     /// Where to ask for tags instead of the image's own name (S2.8).
     pub look_up: Option<ImageName>,
 }
@@ -87,43 +82,28 @@ pub(super) fn steering<'a>(
             report(Code::FilterHasSpace, first, message, Some(format!("write `{}`", without_space(text))));
         }
     }
-    let mut steering = Steering {
-        automated,
-        filter_text: text.into(),
-        filter,
-        order: None,
-        min_age: None,
-        allow_downgrade: false,
-        allow_variant: false,
-        platform: None,
-        look_up: None,
-    };
+    let mut steering =
+        Steering { automated, filter: text.into(), policy: Policy::new(filter), platform: None, look_up: None };
     for annotation in annotations {
         let value = annotation.value;
         let outcome = match annotation.about {
             About::Order => {
-                steering.order = Some(value.into());
-                Ok(())
+                value.parse().map(|order| steering.policy.order = order).map_err(|e: OrderError| e.to_string())
             }
             About::MinAge => {
-                steering.min_age = Some(value.into());
-                Ok(())
+                parse_age(value).map(|age| steering.policy.min_age = Some(age)).map_err(|error| error.to_string())
             }
-            About::Platform => {
-                steering.platform = Some(value.into());
-                Ok(())
-            }
-            About::LookUp => match ImageName::parse(value, hosts) {
-                Ok(name) => {
-                    steering.look_up = Some(name);
-                    Ok(())
-                }
-                Err(error) => Err(error.to_string()),
-            },
+            About::Platform => value
+                .parse()
+                .map(|platform| steering.platform = Some(platform))
+                .map_err(|e: PlatformError| e.to_string()),
+            About::LookUp => ImageName::parse(value, hosts)
+                .map(|name| steering.look_up = Some(name))
+                .map_err(|error| error.to_string()),
             About::AllowDowngrade | About::AllowVariant => {
                 let allowed = match annotation.about {
-                    About::AllowDowngrade => &mut steering.allow_downgrade,
-                    _ => &mut steering.allow_variant,
+                    About::AllowDowngrade => &mut steering.policy.allow_downgrade,
+                    _ => &mut steering.policy.allow_variant,
                 };
                 match (value, tree.scalar(annotation.node).is_some_and(|scalar| scalar.is_string_everywhere())) {
                     ("true", true) => *allowed = true,

@@ -1,7 +1,6 @@
 //! Documents to workloads: which kinds there are, what they are called, and where their containers stand (S1.5).
 
 use std::fmt;
-use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -109,6 +108,8 @@ pub struct WorkloadInfo {
     pub release: Option<Box<str>>,
     /// Whether its automation is on (S4.1).
     pub automated: bool,
+    /// Whether it has images.
+    pub has_containers: bool,
     /// The document it stands in, from 0.
     pub document: u32,
     /// Line of its start, from 1.
@@ -119,7 +120,7 @@ pub struct WorkloadInfo {
 
 /// A workload in the tree.
 pub(super) struct Workload {
-    pub(super) info: Arc<WorkloadInfo>,
+    pub(super) info: WorkloadInfo,
     /// `spec.values` of a release, the pod's `spec` of others.
     pub(super) body: Option<NodeId>,
 }
@@ -180,11 +181,12 @@ pub(super) fn workload(
         name: name.into(),
         release,
         automated: automated(annotations),
+        has_containers: false,
         document,
         line,
         column,
     };
-    Some(Workload { info: Arc::new(info), body })
+    Some(Workload { info, body })
 }
 
 /// The Helm release that an object makes, as its operator names it where it gives no name itself.

@@ -215,7 +215,8 @@ impl<'t> Place<'t> {
         let key_start = tree.span(key).start;
         let indentation = indentation(text, key_start)?;
         let last = last_node(tree, value);
-        let is_block = tree.scalar(last).is_some_and(|scalar| scalar.style.is_block()) && tree.kind(last) == Kind::Scalar;
+        let is_block =
+            tree.scalar(last).is_some_and(|scalar| scalar.style.is_block()) && tree.kind(last) == Kind::Scalar;
         let end = tree.span(last).end.max(tree.span(key).end);
         let (at, at_start) = if is_block && text[..end].ends_with('\n') {
             (end, true)
@@ -391,9 +392,10 @@ fn line_start(text: &str, at: usize) -> usize {
 
 /// How the line at `at` ends; where it is the last one, how the line before it does.
 fn line_end(text: &str, at: usize) -> &str {
-    let end = text[at..].find(['\n', '\r']).map(|end| end + at).or_else(|| text[..at].rfind('\n').map(|end| {
-        if text[..end].ends_with('\r') { end - 1 } else { end }
-    }));
+    let end = text[at..]
+        .find(['\n', '\r'])
+        .map(|end| end + at)
+        .or_else(|| text[..at].rfind('\n').map(|end| if text[..end].ends_with('\r') { end - 1 } else { end }));
     match end.map(|end| &text[end..]) {
         Some(rest) if rest.starts_with("\r\n") => &rest[..2],
         Some(rest) => &rest[..1],
