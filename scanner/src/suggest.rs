@@ -261,15 +261,14 @@ impl<'a> Search<'a, '_> {
 
     fn mapping(&mut self, mapping: NodeId, at: &At) {
         let tree = self.tree;
-        let entries: Vec<(&'a str, NodeId)> = tree
-            .entries(mapping)
-            .filter_map(|(key, value)| Some((tree.scalar(key)?.value, value)))
-            .collect();
+        let entries: Vec<(&'a str, NodeId)> =
+            tree.entries(mapping).filter_map(|(key, value)| Some((tree.scalar(key)?.value, value))).collect();
         let mut keys: Option<BTreeMap<String, (&'a str, Scalar<'a>)>> = None;
         for (key, value) in &entries {
             if tree.kind(*value) == Kind::Scalar {
                 let keys = keys.get_or_insert_with(|| {
-                    let scalars = entries.iter().filter_map(|(key, value)| Some((flat(key), (*key, tree.scalar(*value)?))));
+                    let scalars =
+                        entries.iter().filter_map(|(key, value)| Some((flat(key), (*key, tree.scalar(*value)?))));
                     scalars.collect()
                 });
                 if let Some(found) = self.scalar(key, *value, keys, at) {
@@ -377,18 +376,22 @@ impl<'a> Search<'a, '_> {
 /// How many characters of the key make up the prefix of its flat form.
 fn prefix_chars(key: &str, prefix: &str) -> usize {
     let mut left = prefix.chars().count();
-    key.chars().take_while(|c| {
-        let counts = !matches!(c, '-' | '_');
-        let taken = !counts || left > 0;
-        left -= usize::from(counts && left > 0);
-        taken
-    }).count()
+    key.chars()
+        .take_while(|c| {
+            let counts = !matches!(c, '-' | '_');
+            let taken = !counts || left > 0;
+            left -= usize::from(counts && left > 0);
+            taken
+        })
+        .count()
 }
 
 /// A name that an annotation can have and that is not used yet.
 fn new_name(wanted: &str, used: &mut BTreeSet<String>) -> String {
-    let mut name: String =
-        wanted.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '-' }).collect();
+    let mut name: String = wanted
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '-' })
+        .collect();
     // Room for a number behind it.
     name.truncate(MAX_ALIAS - 8);
     let trimmed = name.trim_matches(['-', '_', '.']);

@@ -238,9 +238,8 @@ impl<'a, 'c> Edit<'a, 'c> {
         if shared.users.len() == 1 || !self.changes(node) {
             return true;
         }
-        let all_want = shared.users.iter().all(|user| {
-            user.update.is_some_and(|index| self.wants[index].contains_key(&node))
-        });
+        let all_want =
+            shared.users.iter().all(|user| user.update.is_some_and(|index| self.wants[index].contains_key(&node)));
         all_want && wanted.all(|want| want == first)
     }
 
@@ -329,8 +328,7 @@ impl<'a, 'c> Edit<'a, 'c> {
             let blamed = splices.iter().rev().find(|(_, splice)| splice.range.start <= mismatch.at);
             let blamed = blamed.or_else(|| splices.iter().next()).map(|(node, _)| *node);
             let all = attempt + 1 >= RETRIES;
-            let guilty: Vec<NodeId> =
-                splices.keys().copied().filter(|node| all || Some(*node) == blamed).collect();
+            let guilty: Vec<NodeId> = splices.keys().copied().filter(|node| all || Some(*node) == blamed).collect();
             for index in guilty.iter().flat_map(|node| self.scalars[node].updates()).collect::<Vec<_>>() {
                 let reason = format!("the edited file would not read as intended: {}", mismatch.reason);
                 self.refuse(index, Status::EditRefused, reason);
