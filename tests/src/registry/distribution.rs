@@ -118,9 +118,7 @@ fn configuration(address: SocketAddr, access: Access<'_>, tls: bool, folder: &Pa
         "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\nstorage: {{inmemory: {{}}}}\nhttp:\n  addr: {address}\n"
     );
     if tls {
-        text.push_str(&format!(
-            "  tls: {{certificate: {shown}/certificate.pem, key: {shown}/key.pem}}\n"
-        ));
+        text.push_str(&format!("  tls: {{certificate: {shown}/certificate.pem, key: {shown}/key.pem}}\n"));
     }
     match access {
         Access::Anonymous => {}

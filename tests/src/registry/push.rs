@@ -153,7 +153,8 @@ impl Pusher {
         let digest = Digest::of(content);
         let headers = self.send("POST", &format!("/v2/{repository}/blobs/uploads/"), OCTETS, b"", 202)?;
         let location = headers.into_iter().find(|(name, _)| name == "location").context("no place to upload to")?.1;
-        let target = location.split_once("://").and_then(|(_, rest)| rest.find('/').map(|slash| rest[slash..].to_owned()));
+        let target =
+            location.split_once("://").and_then(|(_, rest)| rest.find('/').map(|slash| rest[slash..].to_owned()));
         let target = target.unwrap_or(location);
         let joint = if target.contains('?') { '&' } else { '?' };
         self.send("PUT", &format!("{target}{joint}digest={digest}"), OCTETS, content, 201)?;

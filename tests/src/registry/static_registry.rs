@@ -191,7 +191,11 @@ fn metadata_answers(number: usize, tag: &str, answers: &mut Vec<(&'static str, S
         answers.push(("GET", format!("manifests/{reference}"), raw(200, &headers, &manifest).into()));
         answers.push(("HEAD", format!("manifests/{reference}"), raw(200, &headers, "").into()));
     }
-    answers.push(("GET", format!("blobs/{config_digest}"), raw(200, &[("Content-Type", "application/json")], config).into()));
+    answers.push((
+        "GET",
+        format!("blobs/{config_digest}"),
+        raw(200, &[("Content-Type", "application/json")], config).into(),
+    ));
 }
 
 async fn serve(listener: TcpListener, answers: Arc<Answers>, counts: Arc<Counts>, latency: Duration) {

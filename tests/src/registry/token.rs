@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result, bail};
 use base64::Engine;
@@ -110,7 +110,8 @@ impl Signer {
         let claims = json!({"iss": "tests", "sub": USER, "aud": SERVICE, "exp": now + life, "nbf": now - 10, "iat": now,
             "jti": format!("{now}-{repository}"),
             "access": [{"type": "repository", "name": repository, "actions": actions}]});
-        let text = format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims.to_string()));
+        let text =
+            format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims.to_string()));
         let key = self.folder.path().join("key.pem");
         let signature = run_openssl(&["dgst", "-sha256", "-sign", &key.to_string_lossy()], text.as_bytes())?;
         Ok(format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature)))
@@ -120,9 +121,25 @@ impl Signer {
 /// Writes `key.pem` and a certificate of its own authority for `127.0.0.1` and `localhost`, `certificate.pem`.
 pub(super) fn make_certificate(folder: &Path) -> Result<()> {
     let (key, certificate) = (folder.join("key.pem"), folder.join("certificate.pem"));
-    let arguments = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=tests",
-        "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost",
-        "-keyout", &key.to_string_lossy(), "-out", &certificate.to_string_lossy()];
+    let arguments = [
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=tests",
+        "-addext",
+        "subjectAltName=IP:127.0.0.1,DNS:localhost",
+        "-addext",
+        "basicConstraints=critical,CA:FALSE",
+        "-keyout",
+        &key.to_string_lossy(),
+        "-out",
+        &certificate.to_string_lossy(),
+    ];
     run_openssl(&arguments, b"").map(drop)
 }
 
