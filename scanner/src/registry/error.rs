@@ -206,7 +206,8 @@ pub enum RegistryErrorKind {
 
 impl RegistryErrorKind {
     /// What to do next, where there is something a person can do.
-    fn advice(&self, host: &str) -> Option<String> {
+    #[must_use]
+    pub fn advice(&self, host: &str) -> Option<String> {
         let host = printable(host, MAX_MESSAGE);
         Some(match self {
             Self::NotFound { .. } => "check the name of the image, and whether it needs credentials".into(),

@@ -20,6 +20,7 @@ mod look;
 mod manifest;
 mod options;
 mod platform;
+mod probe;
 mod question;
 mod retry;
 mod tags;
@@ -38,6 +39,7 @@ pub use self::look::{TagLook, TagTime};
 pub use self::manifest::Created;
 pub use self::options::{Credentials, DockerConfig, HostOptions, RegistryOptions};
 pub use self::platform::{Platform, PlatformError};
+pub use self::probe::{Access, Probe};
 pub use self::tags::TagList;
 
 use self::host::Host;

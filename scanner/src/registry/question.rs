@@ -238,7 +238,11 @@ impl Question<'_> {
         }
     }
 
+    /// Empty for the host itself, as `docker login` asks.
     fn usual_scope(&self) -> String {
+        if self.repository.is_empty() {
+            return String::new();
+        }
         format!("repository:{}:pull", self.repository)
     }
 
