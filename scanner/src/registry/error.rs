@@ -309,7 +309,8 @@ pub(super) fn server_message(content_type: &str, body: &[u8]) -> String {
         let text = if message.is_empty() { code } else { message };
         return printable(&text, MAX_MESSAGE);
     }
-    if content_type.starts_with("text/plain") {
+    // Go says in a bare text that it was asked without TLS.
+    if content_type.is_empty() || content_type.starts_with("text/plain") {
         let text = String::from_utf8_lossy(body);
         return printable(text.lines().next().unwrap_or_default().trim(), MAX_MESSAGE);
     }
