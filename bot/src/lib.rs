@@ -6,6 +6,7 @@
 //! | [`clock`] | the time |
 //! | [`config`] | the configuration, its schema and where each value came from |
 //! | [`output`] | everything that is printed |
+//! | [`update`] | writing choices into files |
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr))]
 
@@ -13,3 +14,4 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod output;
+pub mod update;
