@@ -1,1 +1,5 @@
-//! stub
+//! placeholder
+
+pub mod clock;
+pub mod forge;
+pub mod plan;
