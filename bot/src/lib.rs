@@ -3,3 +3,5 @@
 pub mod clock;
 pub mod forge;
 pub mod plan;
+pub mod pulls;
+pub mod store;
