@@ -4,4 +4,5 @@ pub mod clock;
 pub mod forge;
 pub mod plan;
 pub mod pulls;
+pub mod render;
 pub mod store;

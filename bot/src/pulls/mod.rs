@@ -212,6 +212,8 @@ pub fn settle(pulls: &mut [Pull], observed: &[Observed], surveyed: &Surveyed) ->
             container.is_some_and(|container| container.current.as_ref() == Some(&change.to))
         })
     };
+    let busy: BTreeSet<String> =
+        pulls.iter().filter(|pull| pull.state == State::Open).map(|pull| pull.branch.clone()).collect();
     let mut decisions = Vec::new();
     for pull in pulls {
         let head = surveyed.head(&pull.branch);
@@ -226,7 +228,10 @@ pub fn settle(pulls: &mut [Pull], observed: &[Observed], surveyed: &Surveyed) ->
             (State::Open, Head::Missing) if pull.head.is_some() => {
                 (State::Declined, "its branch was deleted; these versions are not proposed again")
             }
-            (State::Declined, Head::Ours { .. }) => (State::Open, "its branch was brought back"),
+            // The same branch may hold a later pull request by now.
+            (State::Declined, Head::Ours { id, .. }) if pull.heads.contains_key(id) && !busy.contains(&pull.branch) => {
+                (State::Open, "its branch was brought back")
+            }
             _ => continue,
         };
         pull.state = state;
