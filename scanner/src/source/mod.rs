@@ -1,2 +1,4 @@
 //! placeholder
+
 pub mod commit;
+pub mod write;

@@ -1,0 +1,3 @@
+module leadsman.dev/recorders
+
+go 1.26
