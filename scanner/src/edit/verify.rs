@@ -185,9 +185,8 @@ fn compare(old_text: &str, new_text: &str, splices: &[Splice]) -> Result<(), Mis
         match old {
             Event::MappingStart(..) | Event::SequenceStart(..) => {
                 count_child(&mut open);
-                let insertion = insertions.pop_if(|(mapping, ..)| {
-                    *mapping == range.start && matches!(old, Event::MappingStart(..))
-                });
+                let insertion = insertions
+                    .pop_if(|(mapping, ..)| *mapping == range.start && matches!(old, Event::MappingStart(..)));
                 open.push(Open { children: 0, insertion: insertion.map(|(_, after, nodes)| (2 * after, nodes)) });
             }
             Event::MappingEnd | Event::SequenceEnd => {

@@ -6,6 +6,7 @@
 //! ever looked at. Contents are the blobs as committed: line ends are never converted.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use gix::ObjectId;
 use gix::bstr::ByteSlice;
@@ -23,26 +24,22 @@ const MAX_DEPTH: usize = 128;
 /// What the read objects may take in memory for looking them up again, in bytes.
 const OBJECT_CACHE: usize = 8 * 1024 * 1024;
 
-/// One file of a commit that may hold manifests.
+/// The files of one commit that may hold manifests.
+pub struct CommitFiles {
+    files: Vec<CommittedFile>,
+    diagnostics: Vec<Diagnostic>,
+    shared: gix::ThreadSafeRepository,
+    /// Readers not in use now: each holds a cache, and serves one thread at a time.
+    readers: Mutex<Vec<gix::Repository>>,
+}
+
+/// One file of a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommittedFile {
     /// The path from the root of the tree, with `/`.
     pub path: String,
     /// The id of its blob: the same id means the same bytes.
     pub id: ObjectId,
-    /// The blob's bytes, not checked for being text.
-    pub bytes: Vec<u8>,
-}
-
-/// What a commit holds, as far as Leadsman reads it.
-#[derive(Debug, Default)]
-pub struct Listing {
-    /// Files with the suffix of a manifest and one of the marks, by ascending path.
-    pub files: Vec<CommittedFile>,
-    /// How many files have the suffix of a manifest and no mark (S1.3).
-    pub passed_over: usize,
-    /// Charts that were skipped, and files that could not be read.
-    pub diagnostics: Vec<Diagnostic>,
 }
 
 /// Why a repository or commit cannot be read at all.
@@ -80,28 +77,76 @@ pub fn open(path: &Path) -> Result<gix::Repository, CommitError> {
     Ok(repository)
 }
 
-/// Reads every file of `commit` that may hold manifests: suffix `.yaml`, `.yml` or `.json` (S1.1), outside of charts
-/// (S1.2), no symbolic link and no submodule. With `marked_only`, files without any of the marks of S1.3 are counted
-/// and passed over.
-///
-/// A file or folder that cannot be read becomes a diagnostic; the others are read.
-///
-/// # Errors
-/// Where the commit itself or its root tree cannot be read.
-pub fn read(repository: &gix::Repository, commit: ObjectId, marked_only: bool) -> Result<Listing, CommitError> {
-    let fail = |source| CommitError::Commit { id: commit, source: Box::new(source) };
-    let root = repository.find_commit(commit).map_err(fail)?.tree_id().map_err(fail)?.detach();
-    repository.find_tree(root).map_err(fail)?;
+impl CommitFiles {
+    /// Lists every file of `commit` that may hold manifests, by ascending path: suffix `.yaml`, `.yml` or `.json`
+    /// (S1.1), outside of charts (S1.2), no symbolic link and no submodule. A folder that cannot be read becomes a
+    /// diagnostic; the others are listed.
+    ///
+    /// # Errors
+    /// Where the commit itself or its root tree cannot be read.
+    pub fn list(repository: &gix::Repository, commit: ObjectId) -> Result<Self, CommitError> {
+        let fail = |source| CommitError::Commit { id: commit, source: Box::new(source) };
+        let root = repository.find_commit(commit).map_err(fail)?.tree_id().map_err(fail)?.detach();
+        repository.find_tree(root).map_err(fail)?;
 
-    let mut reader = Reader { repository, marked_only, listing: Listing::default() };
-    let mut folders = vec![Folder { path: String::new(), id: root, depth: 0 }];
-    while let Some(folder) = folders.pop() {
-        reader.folder(&folder, &mut folders);
+        let mut walk = Walk { repository, files: Vec::new(), diagnostics: Vec::new() };
+        let mut folders = vec![Folder { path: String::new(), id: root, depth: 0 }];
+        while let Some(folder) = folders.pop() {
+            walk.folder(&folder, &mut folders);
+        }
+        let Walk { repository: _, mut files, mut diagnostics } = walk;
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        diagnostics.sort_by(|a, b| a.file.cmp(&b.file));
+        let shared = repository.clone().into_sync();
+        Ok(Self { files, diagnostics, shared, readers: Mutex::default() })
     }
-    let mut listing = reader.listing;
-    listing.files.sort_by(|a, b| a.path.cmp(&b.path));
-    listing.diagnostics.sort_by(|a, b| a.file.cmp(&b.file));
-    Ok(listing)
+
+    /// The files, by ascending path.
+    #[must_use]
+    pub fn files(&self) -> &[CommittedFile] {
+        &self.files
+    }
+
+    /// Charts that were skipped (S1.2), and folders that could not be read.
+    #[must_use]
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &self.diagnostics
+    }
+
+    /// Appends the bytes of the file at `index` of [`Self::files`] to `buffer`.
+    ///
+    /// # Errors
+    /// Where its blob is missing or damaged, or larger than what is read (S1.4).
+    ///
+    /// # Panics
+    /// Where there is no such index.
+    pub fn read(&self, index: usize, buffer: &mut Vec<u8>) -> Result<(), Diagnostic> {
+        let CommittedFile { path, id } = &self.files[index];
+        let repository = self.reader();
+        let result = read_blob(&repository, path, *id, buffer);
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(repository);
+        result
+    }
+
+    fn reader(&self) -> gix::Repository {
+        let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        idle.unwrap_or_else(|| self.shared.to_thread_local())
+    }
+}
+
+fn read_blob(repository: &gix::Repository, path: &str, id: ObjectId, buffer: &mut Vec<u8>) -> Result<(), Diagnostic> {
+    let unreadable = |error: gix::Error| {
+        Diagnostic::new(Code::UnreadableFile, path, format!("its blob `{id}` cannot be read: {error:#}"))
+            .hint("`git fsck` shows what the repository lacks")
+    };
+    // The size stands in the object's header: a huge blob is refused before it is unpacked.
+    let size = repository.find_header(id).map_err(unreadable)?.size();
+    if size > MAX_FILE {
+        let message = format!("{size} bytes, more than the {MAX_FILE} that are read");
+        return Err(Diagnostic::new(Code::LimitExceeded, path, message));
+    }
+    buffer.extend_from_slice(&repository.find_blob(id).map_err(unreadable)?.data);
+    Ok(())
 }
 
 struct Folder {
@@ -110,13 +155,13 @@ struct Folder {
     depth: usize,
 }
 
-struct Reader<'repo> {
+struct Walk<'repo> {
     repository: &'repo gix::Repository,
-    marked_only: bool,
-    listing: Listing,
+    files: Vec<CommittedFile>,
+    diagnostics: Vec<Diagnostic>,
 }
 
-impl Reader<'_> {
+impl Walk<'_> {
     fn folder(&mut self, folder: &Folder, folders: &mut Vec<Folder>) {
         let tree = match self.repository.find_tree(folder.id) {
             Ok(tree) => tree,
@@ -130,7 +175,7 @@ impl Reader<'_> {
         let chart = has("Chart.yaml");
         if chart && has("values.yaml") {
             let path = if folder.path.is_empty() { "." } else { &folder.path };
-            return self.listing.diagnostics.push(Diagnostic::new(
+            return self.diagnostics.push(Diagnostic::new(
                 Code::ChartSkipped,
                 path,
                 "a Helm chart (`Chart.yaml` beside `values.yaml`), skipped with all below it",
@@ -147,7 +192,7 @@ impl Reader<'_> {
             match entry.mode.kind() {
                 EntryKind::Tree if chart && name == "templates" => {}
                 EntryKind::Tree if folder.depth == MAX_DEPTH => {
-                    self.listing.diagnostics.push(Diagnostic::new(
+                    self.diagnostics.push(Diagnostic::new(
                         Code::LimitExceeded,
                         join(&folder.path, name),
                         format!("deeper than {MAX_DEPTH} folders, not read"),
@@ -159,39 +204,15 @@ impl Reader<'_> {
                     depth: folder.depth + 1,
                 }),
                 EntryKind::Blob | EntryKind::BlobExecutable if is_manifest_name(entry.filename) => {
-                    self.file(join(&folder.path, name), entry.oid.to_owned());
+                    self.files.push(CommittedFile { path: join(&folder.path, name), id: entry.oid.to_owned() });
                 }
                 EntryKind::Blob | EntryKind::BlobExecutable | EntryKind::Link | EntryKind::Commit => {}
             }
         }
     }
 
-    fn file(&mut self, path: String, id: ObjectId) {
-        // The size stands in the object's header: a huge blob is refused before it is unpacked.
-        match self.repository.find_header(id) {
-            Ok(header) if header.size() > MAX_FILE => {
-                return self.listing.diagnostics.push(Diagnostic::new(
-                    Code::LimitExceeded,
-                    path,
-                    format!("{} bytes, more than the {MAX_FILE} that are read", header.size()),
-                ));
-            }
-            Ok(_) => {}
-            Err(error) => return self.unreadable(&path, &format!("its blob cannot be read: {error:#}")),
-        }
-        let bytes = match self.repository.find_blob(id) {
-            Ok(mut blob) => blob.take_data(),
-            Err(error) => return self.unreadable(&path, &format!("its blob cannot be read: {error:#}")),
-        };
-        if self.marked_only && !has_mark(&bytes) {
-            self.listing.passed_over += 1;
-        } else {
-            self.listing.files.push(CommittedFile { path, id, bytes });
-        }
-    }
-
     fn unreadable(&mut self, path: &str, message: &str) {
-        self.listing.diagnostics.push(Diagnostic::new(Code::UnreadableFile, path, message));
+        self.diagnostics.push(Diagnostic::new(Code::UnreadableFile, path, message));
     }
 }
 
@@ -201,12 +222,6 @@ fn join(folder: &str, name: &str) -> String {
 
 fn is_manifest_name(name: &[u8]) -> bool {
     [".yaml", ".yml", ".json"].iter().any(|suffix| name.ends_with(suffix.as_bytes()))
-}
-
-fn has_mark(bytes: &[u8]) -> bool {
-    ["fluxcd.io/", "flux.weave.works/", "leadsman.dev/"]
-        .iter()
-        .any(|mark| memchr::memmem::find(bytes, mark.as_bytes()).is_some())
 }
 
 #[cfg(test)]
@@ -250,25 +265,28 @@ mod tests {
         repository.write_object(gix::objs::Tree { entries }).unwrap().detach()
     }
 
-    fn paths(listing: &Listing) -> Vec<&str> {
-        listing.files.iter().map(|file| file.path.as_str()).collect()
+    fn paths(files: &CommitFiles) -> Vec<&str> {
+        files.files().iter().map(|file| file.path.as_str()).collect()
+    }
+
+    fn read(files: &CommitFiles, index: usize) -> Result<String, Code> {
+        let mut buffer = Vec::new();
+        files.read(index, &mut buffer).map_err(|diagnostic| diagnostic.code)?;
+        Ok(String::from_utf8(buffer).unwrap())
     }
 
     #[test]
-    fn manifests_are_found_by_suffix_and_mark_s1_1() {
+    fn manifests_are_found_by_suffix_s1_1() {
         let (_folder, repository, id) = commit(&[
             ("b/two.yml", MARKED, EntryKind::BlobExecutable),
             ("a.yaml", MARKED, EntryKind::Blob),
             ("c.json", MARKED, EntryKind::Blob),
-            (".hidden/d.yaml", MARKED, EntryKind::Blob),
+            (".hidden/d.yaml", "x: 1\n", EntryKind::Blob),
             ("readme.md", MARKED, EntryKind::Blob),
-            ("plain.yaml", "kind: Service\n", EntryKind::Blob),
         ]);
-        let listing = read(&repository, id, true).unwrap();
-        assert_eq!(paths(&listing), [".hidden/d.yaml", "a.yaml", "b/two.yml", "c.json"]);
-        assert_eq!(listing.passed_over, 1);
-        assert_eq!(listing.files[1].bytes, MARKED.as_bytes());
-        assert_eq!(read(&repository, id, false).unwrap().files.len(), 5);
+        let files = CommitFiles::list(&repository, id).unwrap();
+        assert_eq!(paths(&files), [".hidden/d.yaml", "a.yaml", "b/two.yml", "c.json"]);
+        assert_eq!((read(&files, 0).unwrap().as_str(), read(&files, 1).unwrap().as_str()), ("x: 1\n", MARKED));
     }
 
     #[test]
@@ -283,28 +301,29 @@ mod tests {
             ("templates/a.yaml", MARKED, EntryKind::Blob),
             ("link.yaml", "templates/a.yaml", EntryKind::Link),
         ]);
-        let listing = read(&repository, id, true).unwrap();
-        assert_eq!(paths(&listing), ["half/Chart.yaml", "half/other/a.yaml", "templates/a.yaml"]);
-        let skipped: Vec<_> = listing.diagnostics.iter().map(|d| (d.code, d.file.as_str())).collect();
+        let files = CommitFiles::list(&repository, id).unwrap();
+        assert_eq!(paths(&files), ["half/Chart.yaml", "half/other/a.yaml", "templates/a.yaml"]);
+        let skipped: Vec<_> = files.diagnostics().iter().map(|d| (d.code, d.file.as_str())).collect();
         assert_eq!(skipped, [(Code::ChartSkipped, "charts/app")]);
     }
 
     #[test]
-    fn what_cannot_be_read_is_reported_and_the_rest_is_read_s1_4() {
+    fn what_cannot_be_read_is_said_and_the_rest_is_read_s1_4() {
         let big = "#".repeat(usize::try_from(MAX_FILE).unwrap() + 1);
         let deep = format!("{}a.yaml", "d/".repeat(MAX_DEPTH + 1));
         let (folder, repository, id) = commit(&[
             ("big.yaml", &big, EntryKind::Blob),
             (&deep, MARKED, EntryKind::Blob),
-            ("gone.yaml", "# fluxcd.io/ gone", EntryKind::Blob),
+            ("gone.yaml", "gone", EntryKind::Blob),
             ("good.yaml", MARKED, EntryKind::Blob),
         ]);
-        let gone = repository.write_blob("# fluxcd.io/ gone").unwrap().to_string();
+        let gone = repository.write_blob("gone").unwrap().to_string();
         std::fs::remove_file(folder.path().join("objects").join(&gone[..2]).join(&gone[2..])).unwrap();
-        let listing = read(&open(folder.path()).unwrap(), id, true).unwrap();
-        assert_eq!(paths(&listing), ["good.yaml"]);
-        let codes: Vec<_> = listing.diagnostics.iter().map(|d| d.code).collect();
-        assert_eq!(codes, [Code::LimitExceeded, Code::LimitExceeded, Code::UnreadableFile]);
+        let files = CommitFiles::list(&open(folder.path()).unwrap(), id).unwrap();
+        assert_eq!(paths(&files), ["big.yaml", "gone.yaml", "good.yaml"]);
+        assert_eq!(files.diagnostics()[0].code, Code::LimitExceeded);
+        let results: Vec<_> = (0..3).map(|index| read(&files, index)).collect();
+        assert_eq!(results, [Err(Code::LimitExceeded), Err(Code::UnreadableFile), Ok(MARKED.to_owned())]);
     }
 
     #[test]
