@@ -45,7 +45,7 @@ impl Registry {
     /// Where the host's name or the address guard stands against asking at all.
     pub async fn probe(&self, host: &str) -> Result<Probe, Kind> {
         let (host, _) = self.endpoint(host)?;
-        let answer = question::ask(&self.inner.shared, &host, "", async |question| {
+        let answer = question::ask(&self.inner.shared, &host, "", None, async |question| {
             let mut url = question.host.base.clone();
             url.set_path("/v2/");
             let (part, limit) = (Part::Tags, limits::TOKEN);
