@@ -14,6 +14,7 @@ use crate::output::{ColorChoice, Exit, Ui, Verbosity, style};
 
 mod completions;
 mod config;
+mod doctor;
 mod filter;
 mod inspection;
 mod man;
@@ -71,6 +72,7 @@ enum Command {
     Suggest(suggest::Args),
     Filter(filter::Args),
     Tags(tags::Args),
+    Doctor(doctor::Args),
     Config(config::Args),
     Schema(schema::Args),
     Completions(completions::Args),
@@ -168,6 +170,7 @@ fn run(command: Command, context: &Context) -> Outcome {
         Command::Update(args) => block_on(update::run(&args, context)),
         Command::Suggest(args) => suggest::run(&args, context),
         Command::Filter(args) => filter::run(&args, context),
+        Command::Doctor(args) => block_on(doctor::run(&args, context)),
         Command::Tags(args) => block_on(tags::run(&args, context)),
         Command::Config(args) => config::run(&args, context),
         Command::Schema(args) => schema::run(&args, context),

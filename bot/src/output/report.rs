@@ -10,7 +10,7 @@ use leadsman_scanner::diagnostic::Level;
 use leadsman_scanner::status::{Status, Verdict};
 
 use super::json::{
-    ChangeView, ContainerView, FilterView, LatestView, ReasonView, ScanView, SuggestView, TagsView, UpdateView,
+    ChangeView, CheckResult, DoctorView, ContainerView, FilterView, LatestView, ReasonView, ScanView, SuggestView, TagsView, UpdateView,
 };
 use super::table::{Cell, Shrink, Table};
 use super::text::{age, count, elapsed, escape, shorten_end, width, wrap};
@@ -365,6 +365,43 @@ fn short_pin(text: &str) -> String {
         Some((tag, hex)) => format!("{tag}{}", short_digest(hex)),
         None => text.to_owned(),
     }
+}
+
+/// The checklist of `doctor`.
+#[must_use]
+pub fn checks(view: &DoctorView, look: Look) -> String {
+    let mut out = String::new();
+    let names = view.checks.iter().map(|check| width(&escape(&check.name))).max().unwrap_or(0);
+    let (mut warnings, mut failures) = (0, 0);
+    for check in &view.checks {
+        let (sign, color) = match check.result {
+            CheckResult::Ok => ("✓", style::GOOD),
+            CheckResult::Warning => ("!", style::WARNING),
+            CheckResult::Failed => ("✗", style::ERROR),
+        };
+        warnings += usize::from(check.result == CheckResult::Warning);
+        failures += usize::from(check.result == CheckResult::Failed);
+        let name = escape(&check.name);
+        let gap = " ".repeat(names - width(&name));
+        let indent = " ".repeat(names + 4);
+        let message = wrap(&escape(&check.message), &indent, look.width);
+        out.push_str(&format!("{} {name}{gap}  {}", look.paint(color, sign), message.trim_start()));
+        if let Some(hint) = &check.hint {
+            let hint = wrap(&format!("hint: {}", escape(hint)), &indent, look.width);
+            out.push_str(&hint.replacen("hint:", &look.paint(style::GOOD, "hint:"), 1));
+        }
+    }
+    let line = match (failures, warnings) {
+        (0, 0) => look.paint(style::GOOD, "all is well"),
+        (0, _) => look.paint(style::WARNING, &count(warnings, "warning", "warnings")),
+        (_, 0) => look.paint(style::ERROR, &count(failures, "failure", "failures")),
+        _ => look.paint(
+            style::ERROR,
+            &format!("{}, {}", count(failures, "failure", "failures"), count(warnings, "warning", "warnings")),
+        ),
+    };
+    out.push_str(&format!("\n{line}\n"));
+    out
 }
 
 /// What a filter makes of tags: table, result, and what the choice says of itself.
