@@ -9,12 +9,15 @@ use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser, Subcomma
 
 use crate::config::{Environment, Loaded};
 use crate::output::error::CliError;
-use crate::output::{ColorChoice, Exit, Ui, Verbosity};
+use crate::output::text::escape;
+use crate::output::{ColorChoice, Exit, Ui, Verbosity, style};
 
 mod completions;
 mod config;
+mod filter;
 mod man;
 mod schema;
+mod tags;
 
 /// Keeps the container images in Helm releases up to date.
 #[derive(Debug, Parser)]
@@ -59,6 +62,8 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Filter(filter::Args),
+    Tags(tags::Args),
     Config(config::Args),
     Schema(schema::Args),
     Completions(completions::Args),
@@ -91,6 +96,22 @@ impl Context {
     /// Writes a command's result to standard output.
     pub(crate) fn print(&self, text: &str) -> Result<(), CliError> {
         self.ui.print(text).map_err(CliError::from)
+    }
+
+    /// Says a remark on standard error, unless `--quiet` is given.
+    pub(crate) fn note(&self, text: &str) {
+        self.remark("note:", style::PLACE, text);
+    }
+
+    /// Says a warning on standard error, unless `--quiet` is given.
+    pub(crate) fn warn(&self, text: &str) {
+        self.remark("warning:", style::WARNING, text);
+    }
+
+    fn remark(&self, word: &str, color: anstyle::Style, text: &str) {
+        if self.ui.verbosity != Verbosity::Quiet {
+            self.ui.say(&format!("{} {}\n", self.ui.err.paint(color, word), escape(text)));
+        }
     }
 }
 
@@ -129,11 +150,29 @@ pub fn main() -> Exit {
 
 fn run(command: Command, context: &Context) -> Outcome {
     match command {
+        Command::Filter(args) => filter::run(&args, context),
+        Command::Tags(args) => block_on(tags::run(&args, context)),
         Command::Config(args) => config::run(&args, context),
         Command::Schema(args) => schema::run(&args, context),
         Command::Completions(args) => completions::run(&args, context),
         Command::Man(args) => man::run(&args, context),
     }
+}
+
+/// Runs a command that waits for others, on this thread alone, until it ends or Ctrl-C is pressed.
+fn block_on(command: impl Future<Output = Outcome>) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| CliError::failed("could not start the program").because(&error))?;
+    let outcome = runtime.block_on(async {
+        tokio::select! {
+            outcome = command => outcome,
+            // Where the signal cannot be waited for, it still ends the program by itself.
+            Ok(()) = tokio::signal::ctrl_c() => Ok(Exit::Interrupted),
+        }
+    });
+    // Name look-ups that hang must not hold up the end.
+    runtime.shutdown_background();
+    outcome
 }
 
 /// The whole command line as clap knows it, for completions and man pages.

@@ -273,7 +273,7 @@ pub struct FilterTagView {
     pub tag: String,
     /// Whether the filter takes it; rules that need the current tag are not part of this.
     pub matches: bool,
-    /// Its place in the order, 1 being the newest; null where it does not match.
+    /// Its place in the order, 1 being the newest; null where it does not match, or has nothing to be ordered by.
     #[schemars(range(min = 1))]
     pub rank: Option<usize>,
     /// The creation time as given.
@@ -295,6 +295,8 @@ pub struct TagsView {
     pub filter: Option<String>,
     /// Tags, newest first.
     pub tags: Vec<TagView>,
+    /// How many tags there are before the limit: those that the filter takes, or all but signatures and the like.
+    pub matching: usize,
     /// How many tags the registry has, whether listed here or not.
     pub total: usize,
     /// Requests that the registry and its token server were sent.

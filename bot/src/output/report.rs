@@ -163,6 +163,8 @@ fn explanation(reasons: &[ReasonView], look: Look) -> String {
             | Verdict::Variant
             | Verdict::TooYoung
             | Verdict::NoNumber
+            | Verdict::NoVersion
+            | Verdict::NoText
             | Verdict::NoCreationTime
             | Verdict::Unavailable => ("!", style::WARNING),
         };
@@ -247,9 +249,9 @@ fn short_pin(text: &str) -> String {
     }
 }
 
-/// What a filter makes of tags: table and result.
+/// What a filter makes of tags: table, result, and what the choice says of itself.
 #[must_use]
-pub fn filter(view: &FilterView, now: Timestamp, look: Look) -> String {
+pub fn filter(view: &FilterView, message: Option<&str>, now: Timestamp, look: Look) -> String {
     let mut table = Table::new(&[
         ("", Shrink::Never),
         ("RANK", Shrink::Never),
@@ -293,6 +295,10 @@ pub fn filter(view: &FilterView, now: Timestamp, look: Look) -> String {
         count(view.tags.len(), "tag", "tags"),
         escape(&view.filter)
     ));
+    if let Some(message) = message {
+        out.push_str(&look.paint(style::WARNING, wrap(&escape(message), "", look.width).trim_end()));
+        out.push('\n');
+    }
     out
 }
 
@@ -321,12 +327,13 @@ pub fn tags_table(view: &TagsView, now: Timestamp, look: Look) -> String {
     if !out.is_empty() {
         out.push('\n');
     }
-    let shown = match &view.filter {
-        Some(filter) => {
-            format!("{} of {} match `{}`", view.tags.len(), count(view.total, "tag", "tags"), escape(filter))
-        }
+    let mut shown = match &view.filter {
+        Some(filter) => format!("{} of {} match `{}`", view.matching, count(view.total, "tag", "tags"), escape(filter)),
         None => count(view.total, "tag", "tags"),
     };
+    if view.tags.len() < view.matching {
+        shown.push_str(&format!("; these are the first {}, `--limit 0` lists all", view.tags.len()));
+    }
     out.push_str(&format!("{}: {shown}\n", escape(&view.image)));
     out
 }

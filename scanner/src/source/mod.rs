@@ -3,6 +3,7 @@
 //! Decides which files are manifests (S1.1), which are worth parsing (S1.3), and which cannot be read as text; not
 //! what they hold. A folder and a commit of the same tree give the same manifests (S1.2).
 
+pub mod commit;
 pub mod folder;
 pub mod write;
 

@@ -95,7 +95,7 @@ fn a_terminal_names_a_workload_once_and_is_never_exceeded() {
             for line in text.lines() {
                 assert!(width(line) <= columns, "{columns}: {line}");
             }
-            assert!(text.contains("↑ update  current-gone") || columns < 100, "{text}");
+            assert!(text.contains("↑ update  current-gone") || columns < 200, "{text}");
             let init = text.lines().find(|line| line.contains("  init")).unwrap();
             assert!(init.starts_with("   "), "{text}");
         }
