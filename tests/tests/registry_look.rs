@@ -82,7 +82,8 @@ async fn a_tag_that_moved_is_seen_s6_3() {
         let times = Times { config: Some(time), ..Times::default() };
         pusher.image("a/b", Some("main"), Format::Oci, times).unwrap()
     };
-    let (registry, cache, name) = (Registry::new(options()).unwrap(), TimeCache::in_memory(), image(&server.host(), "a/b"));
+    let (registry, cache, name) =
+        (Registry::new(options()).unwrap(), TimeCache::in_memory(), image(&server.host(), "a/b"));
     let platform = Platform::default();
     let first = push("2025-01-01T00:00:00Z");
     let look = async |now| registry.look(&cache, &name, &["main", "gone"], &platform, now).await.unwrap();
@@ -112,16 +113,15 @@ async fn a_passing_fault_of_one_tag_is_one_of_the_image_s6_3() {
     // 0: a fault that passes, 1: one that lasts, 2: none.
     let fault = Arc::new(AtomicU8::new(0));
     let own = Arc::clone(&fault);
-    let server = Server::start(move |request, _| {
-        match (request.path().ends_with("/7"), own.load(Ordering::SeqCst)) {
-            (true, 0) => reply(502, &[], ""),
-            (true, 1) => reply(200, &[], r#"{"schemaVersion":1}"#),
-            _ => reply(200, &[], &manifest),
-        }
+    let server = Server::start(move |request, _| match (request.path().ends_with("/7"), own.load(Ordering::SeqCst)) {
+        (true, 0) => reply(502, &[], ""),
+        (true, 1) => reply(200, &[], r#"{"schemaVersion":1}"#),
+        _ => reply(200, &[], &manifest),
     })
     .await
     .unwrap();
-    let (registry, cache, name) = (Registry::new(options()).unwrap(), TimeCache::in_memory(), image(&server.host(), "a"));
+    let (registry, cache, name) =
+        (Registry::new(options()).unwrap(), TimeCache::in_memory(), image(&server.host(), "a"));
     let tags: Vec<String> = (0..20).map(|number| number.to_string()).collect();
     let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
     let look = async || registry.look(&cache, &name, &tags, &Platform::default(), at(0)).await;
