@@ -18,6 +18,17 @@ pub(crate) enum Quoting {
     Double,
 }
 
+/// What a plain scalar is to become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Plain {
+    /// It is put in double quotes where YAML would read its new text as no string (S7.2).
+    QuotedWhereNeeded,
+    /// It has the YAML tag of strings, so it is one without quotes.
+    Stays,
+    /// It stands in JSON, where a string has quotes.
+    Quoted,
+}
+
 /// A change within a scalar: these bytes of its value become this text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Part<'t> {
@@ -37,28 +48,32 @@ pub(crate) struct Rewritten {
 }
 
 /// Puts the parts, which are in order and apart, into the scalar written as `source` with the value `value`, keeping
-/// its quoting (S7.1). A plain scalar that would become something else than a string gets double quotes, unless
-/// `string` says that it has the explicit YAML tag of strings (S7.2).
+/// its quoting, or a plain one as `plain` says (S7.1, S7.2).
 ///
 /// # Errors
 /// Why the scalar cannot be changed: it goes over several lines, or is written in a way whose bytes cannot be told.
 pub(crate) fn rewrite(
     source: &str,
     quoting: Quoting,
-    string: bool,
+    plain: Plain,
     value: &str,
     parts: &[Part<'_>],
 ) -> Result<Rewritten, String> {
     if source.contains(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']) {
         return Err("its text goes over several lines".into());
     }
-    let new_value = replaced(value, parts, |offset| Some(offset)).ok_or_else(cannot_tell)?;
+    let new_value = replaced(value, parts, Some).ok_or_else(cannot_tell)?;
     let source = match quoting {
         Quoting::Plain => {
             if source != value {
                 return Err(cannot_tell());
             }
-            if !string && needs_quotes(&new_value) { double_quoted(&new_value) } else { new_value.clone() }
+            let quoted = match plain {
+                Plain::QuotedWhereNeeded => needs_quotes(&new_value),
+                Plain::Stays => false,
+                Plain::Quoted => true,
+            };
+            if quoted { double_quoted(&new_value) } else { new_value.clone() }
         }
         Quoting::Single | Quoting::Double => {
             let units = decode(source, quoting).ok_or_else(cannot_tell)?;
@@ -234,23 +249,130 @@ mod tests {
     fn what_yaml_reads_as_no_string_needs_quotes_s7_2() {
         for text in [
             // The empty scalar, null and the keys with a meaning.
-            "", "~", "null", "Null", "NULL", "=", "<<",
+            "",
+            "~",
+            "null",
+            "Null",
+            "NULL",
+            "=",
+            "<<",
             // Booleans of 1.1 and 1.2.
-            "y", "Y", "n", "N", "yes", "Yes", "YES", "no", "No", "NO", "on", "On", "ON", "off", "Off", "OFF", "true",
-            "True", "TRUE", "false", "False", "FALSE",
+            "y",
+            "Y",
+            "n",
+            "N",
+            "yes",
+            "Yes",
+            "YES",
+            "no",
+            "No",
+            "NO",
+            "on",
+            "On",
+            "ON",
+            "off",
+            "Off",
+            "OFF",
+            "true",
+            "True",
+            "TRUE",
+            "false",
+            "False",
+            "FALSE",
             // Integers.
-            "0", "1", "42", "+1", "-1", "007", "0755", "08", "1_000", "1__0", "0b1", "0b1_0", "0B1", "0o7", "0o17",
-            "0O7", "0x1f", "0X1F", "0x_1f", "-0x1f", "20240627", "123456789012345678901234567890", "1_", "1:20",
-            "190:20:30", "-1:20", "1_0:59", "20:9",
+            "0",
+            "1",
+            "42",
+            "+1",
+            "-1",
+            "007",
+            "0755",
+            "08",
+            "1_000",
+            "1__0",
+            "0b1",
+            "0b1_0",
+            "0B1",
+            "0o7",
+            "0o17",
+            "0O7",
+            "0x1f",
+            "0X1F",
+            "0x_1f",
+            "-0x1f",
+            "20240627",
+            "123456789012345678901234567890",
+            "1_",
+            "1:20",
+            "190:20:30",
+            "-1:20",
+            "1_0:59",
+            "20:9",
             // Floats.
-            "1.9", "1.10", "1.", ".5", "-.5", "+1.0", "1e3", "1E3", "1e+3", "1.5e-3", "1.e5", "12e5", "0e0", "1_000.5",
-            ".inf", ".Inf", ".INF", "-.inf", "+.INF", ".nan", ".NaN", ".NAN", "190:20:30.15", "1:20.",
+            "1.9",
+            "1.10",
+            "1.",
+            ".5",
+            "-.5",
+            "+1.0",
+            "1e3",
+            "1E3",
+            "1e+3",
+            "1.5e-3",
+            "1.e5",
+            "12e5",
+            "0e0",
+            "1_000.5",
+            ".inf",
+            ".Inf",
+            ".INF",
+            "-.inf",
+            "+.INF",
+            ".nan",
+            ".NaN",
+            ".NAN",
+            "190:20:30.15",
+            "1:20.",
             // Times.
-            "2024-06-27", "2024-6-7", "2001-12-14t21:59:43.10-05:00", "2001-12-14 21:59:43.10 -5", "2001-12-15 2:59:43",
+            "2024-06-27",
+            "2024-6-7",
+            "2001-12-14t21:59:43.10-05:00",
+            "2001-12-14 21:59:43.10 -5",
+            "2001-12-15 2:59:43",
             "2001-12-14T21:59:43Z",
             // Characters that mean something else.
-            "-", "- a", "-a", "?", "? a", ":", "a:", "a: b", "a #b", "#a", "&a", "*a", "!a", "|", ">", "'a", "\"a",
-            "%a", "@a", "`a", "a,b", "a]", "[a", "{a", "a}", " a", "a ", "a\tb", "a\nb", "---", "...", "a\u{2028}b",
+            "-",
+            "- a",
+            "-a",
+            "?",
+            "? a",
+            ":",
+            "a:",
+            "a: b",
+            "a #b",
+            "#a",
+            "&a",
+            "*a",
+            "!a",
+            "|",
+            ">",
+            "'a",
+            "\"a",
+            "%a",
+            "@a",
+            "`a",
+            "a,b",
+            "a]",
+            "[a",
+            "{a",
+            "a}",
+            " a",
+            "a ",
+            "a\tb",
+            "a\nb",
+            "---",
+            "...",
+            "a\u{2028}b",
             "\u{feff}a",
         ] {
             assert!(needs_quotes(text), "{text:?}");
@@ -260,12 +382,60 @@ mod tests {
     #[test]
     fn ordinary_tags_and_images_stay_plain_s7_2() {
         for text in [
-            "1.2.3", "v1", "v1.10", "1.10.0", "1.2.3-alpine", "latest", "master-abc1234", "946427ff-foo", "af14eb2",
-            "1.19-alpine", "2024.06.27", "2024-06", "2024-06-27-abc", "20240627-1", "_1", "__",
-            "1e", "e3", "1e3a", "1e3.5", "0x", "0xg", "0b2", "0o8", "nope", "none", "yess", "nullable", "inf", "nan",
-            "infinity", ".infx", "1.2e", "+", "a:1", "nginx:1.25", "quay.io/a/b:1.10", "localhost:5000/a:1", "1:60",
-            "1:1:99", "1:200", "a@sha256:00", "1-2", "01-02-03", "1.2.", "a#b", "a b", "é", "1..2", "x1_0", "0.1.0",
-            "1.9.", "r9", "0a",
+            "1.2.3",
+            "v1",
+            "v1.10",
+            "1.10.0",
+            "1.2.3-alpine",
+            "latest",
+            "master-abc1234",
+            "946427ff-foo",
+            "af14eb2",
+            "1.19-alpine",
+            "2024.06.27",
+            "2024-06",
+            "2024-06-27-abc",
+            "20240627-1",
+            "_1",
+            "__",
+            "1e",
+            "e3",
+            "1e3a",
+            "1e3.5",
+            "0x",
+            "0xg",
+            "0b2",
+            "0o8",
+            "nope",
+            "none",
+            "yess",
+            "nullable",
+            "inf",
+            "nan",
+            "infinity",
+            ".infx",
+            "1.2e",
+            "+",
+            "a:1",
+            "nginx:1.25",
+            "quay.io/a/b:1.10",
+            "localhost:5000/a:1",
+            "1:60",
+            "1:1:99",
+            "1:200",
+            "a@sha256:00",
+            "1-2",
+            "01-02-03",
+            "1.2.",
+            "a#b",
+            "a b",
+            "é",
+            "1..2",
+            "x1_0",
+            "0.1.0",
+            "1.9.",
+            "r9",
+            "0a",
         ] {
             assert!(!needs_quotes(text), "{text:?}");
         }
@@ -274,7 +444,7 @@ mod tests {
     fn change(source: &str, quoting: Quoting, value: &str, old: &str, new: &str) -> Result<String, String> {
         let start = value.rfind(old).unwrap();
         let part = Part { range: start..start + old.len(), text: new };
-        rewrite(source, quoting, false, value, &[part]).map(|rewritten| {
+        rewrite(source, quoting, Plain::QuotedWhereNeeded, value, &[part]).map(|rewritten| {
             assert_eq!(rewritten.value, format!("{}{new}{}", &value[..start], &value[start + old.len()..]));
             rewritten.source
         })
@@ -282,12 +452,12 @@ mod tests {
 
     #[test]
     fn a_scalar_keeps_its_quoting_s7_2() {
-        use Quoting::{Double, Plain, Single};
+        use Quoting::{Double, Single};
         for (source, quoting, value, old, new, expected) in [
-            ("1.9", Plain, "1.9", "1.9", "1.10", r#""1.10""#),
-            ("1.9", Plain, "1.9", "1.9", "1.9.1", "1.9.1"),
-            ("a:1", Plain, "a:1", "1", "1.10", "a:1.10"),
-            ("1:a", Plain, "1:a", "a", "20", r#""1:20""#),
+            ("1.9", Quoting::Plain, "1.9", "1.9", "1.10", r#""1.10""#),
+            ("1.9", Quoting::Plain, "1.9", "1.9", "1.9.1", "1.9.1"),
+            ("a:1", Quoting::Plain, "a:1", "1", "1.10", "a:1.10"),
+            ("1:a", Quoting::Plain, "1:a", "a", "20", r#""1:20""#),
             ("'1.9'", Single, "1.9", "1.9", "1.10", "'1.10'"),
             ("'a''b:1'", Single, "a'b:1", "1", "2", "'a''b:2'"),
             (r#""a:1""#, Double, "a:1", "1", "2", r#""a:2""#),
@@ -303,19 +473,19 @@ mod tests {
     fn two_parts_of_one_scalar_change_together_s2_6() {
         let value = "v1@sha256:00";
         let parts = [Part { range: 0..2, text: "v2" }, Part { range: 3..12, text: "sha256:11" }];
-        let rewritten = rewrite(value, Quoting::Plain, false, value, &parts).unwrap();
+        let rewritten = rewrite(value, Quoting::Plain, Plain::QuotedWhereNeeded, value, &parts).unwrap();
         assert_eq!(rewritten.source, "v2@sha256:11");
         assert_eq!(rewritten.source, rewritten.value);
     }
 
     #[test]
     fn what_cannot_be_told_is_refused_s7_4() {
-        use Quoting::{Double, Plain, Single};
+        use Quoting::{Double, Single};
         for (source, quoting, value) in [
-            ("a\n  :1", Plain, "a :1"),
+            ("a\n  :1", Quoting::Plain, "a :1"),
             ("'a\n:1'", Single, "a :1"),
             ("\"a\\\n:1\"", Double, "a:1"),
-            ("b:1", Plain, "a:1"),
+            ("b:1", Quoting::Plain, "a:1"),
             ("'b:1'", Single, "a:1"),
             ("'a:1", Single, "a:1"),
             ("'a':1'", Single, "a':1"),
@@ -328,15 +498,18 @@ mod tests {
         }
         // An offset inside an escaped character.
         let part = Part { range: 1..2, text: "x" };
-        assert!(rewrite(r#""\u00e9""#, Double, false, "é", std::slice::from_ref(&part)).is_err());
-        assert!(rewrite("é", Plain, false, "é", &[part]).is_err());
+        assert!(rewrite(r#""\u00e9""#, Double, Plain::QuotedWhereNeeded, "é", std::slice::from_ref(&part)).is_err());
+        assert!(rewrite("é", Quoting::Plain, Plain::QuotedWhereNeeded, "é", &[part]).is_err());
     }
 
     #[test]
     fn a_tag_of_strings_makes_quotes_needless_s7_2() {
         let part = Part { range: 0..3, text: "1.10" };
-        let rewritten = rewrite("1.9", Quoting::Plain, true, "1.9", &[part]).unwrap();
+        let rewritten = rewrite("1.9", Quoting::Plain, Plain::Stays, "1.9", std::slice::from_ref(&part)).unwrap();
         assert_eq!(rewritten.source, "1.10");
+        let part = Part { text: "v2", ..part };
+        let rewritten = rewrite("1.9", Quoting::Plain, Plain::Quoted, "1.9", &[part]).unwrap();
+        assert_eq!(rewritten.source, "\"v2\"");
     }
 
     #[test]
