@@ -153,6 +153,9 @@ impl Parts<'_> {
         }
         let tag = self.tag.as_ref()?;
         let repository = self.repository.value;
+        if let Some(rest) = repository.strip_suffix('/') {
+            return Some(ReferenceError::TrailingSlash(rest.into()).to_string());
+        }
         if let (_, Some(inner)) = split_tag(repository)
             && !repository.contains("${")
             && !repository.contains("://")
