@@ -24,6 +24,8 @@ pub(super) struct Part<'a> {
     /// Aliases followed.
     pub(super) node: NodeId,
     pub(super) value: &'a str,
+    /// As the container names it: the scalar or an alias of it.
+    at: NodeId,
     via_alias: bool,
 }
 
@@ -64,7 +66,7 @@ pub(super) fn written<'a>(tree: &'a Tree<'_>, node: NodeId) -> Option<Part<'a>> 
 }
 
 fn part<'a>(tree: &Tree<'_>, node: NodeId, value: &'a str) -> Part<'a> {
-    Part { node: tree.resolve(node), value, via_alias: tree.kind(node) == Kind::Alias }
+    Part { node: tree.resolve(node), value, at: node, via_alias: tree.kind(node) == Kind::Alias }
 }
 
 /// The digests that stand beside a repository or tag (S2.6).
@@ -87,6 +89,12 @@ fn parse_digest(text: &str) -> Option<Digest> {
 }
 
 impl Parts<'_> {
+    /// The scalars, or the aliases of them, that the reference is put together from.
+    pub(super) fn nodes(&self) -> Box<[NodeId]> {
+        let single = [self.registry.as_ref(), Some(&self.repository), self.tag.as_ref()];
+        single.into_iter().chain(self.digests.iter().map(Option::as_ref)).flatten().map(|part| part.at).collect()
+    }
+
     /// Joins the parts, parses the whole once (S2.5), and finds the tag and the digest in the parts again.
     pub(super) fn image(&self, tree: &Tree<'_>, hosts: &KnownHosts) -> Image {
         let mut image = Image::default();

@@ -107,6 +107,9 @@ pub struct Container {
     pub tag_place: Option<Place>,
     /// Where the digest stands: with its `sha256:` if that is written, else the 64 digits alone.
     pub digest_place: Option<Place>,
+    /// The scalars its reference is put together from, or the aliases of them that stand in their places, whatever its
+    /// status: who changes one of them changes this container (S7.4).
+    pub reference: Box<[NodeId]>,
     /// What its choice goes by.
     pub steering: Steering,
     /// The status, where it is clear without asking a registry, and what to say about it.
@@ -135,6 +138,36 @@ pub struct Detected {
     /// What is worth saying about them, in the order of the text, without file names. What [`Manifest`] itself says
     /// is not repeated.
     pub diagnostics: Vec<Diagnostic>,
+}
+
+/// A Helm release in a manifest's tree.
+#[derive(Debug, Clone)]
+pub(crate) struct Release {
+    /// The object itself.
+    pub(crate) object: NodeId,
+    /// What is said of it; whether it is automated is not looked up.
+    pub(crate) info: Arc<WorkloadInfo>,
+    /// Its `spec.values`.
+    pub(crate) body: Option<NodeId>,
+}
+
+/// The Helm releases of a manifest, in the order of the text.
+pub(crate) fn releases(manifest: &Manifest<'_>, options: &DetectOptions) -> Vec<Release> {
+    let tree = &manifest.tree;
+    let mut releases = Vec::new();
+    let mut objects = Vec::new();
+    for document in tree.documents() {
+        let Some(root) = document.root else { continue };
+        objects.clear();
+        workload::objects(tree, root, &mut objects);
+        for object in &objects {
+            let workload = workload::workload(tree, *object, document.index, &options.default_namespace, |_| false);
+            if let Some(Workload { info, body }) = workload.filter(|workload| workload.info.kind.is_release()) {
+                releases.push(Release { object: *object, info: Arc::new(info), body });
+            }
+        }
+    }
+    releases
 }
 
 /// Finds the workloads and containers of a manifest (S1.5, S2, S3, S4).
@@ -282,6 +315,7 @@ impl<'a> Detection<'a, '_> {
             digest: image.digest,
             tag_place: image.tag_place,
             digest_place: image.digest_place,
+            reference: parts.map(|parts| parts.nodes()).unwrap_or_default(),
             steering,
             settled,
             flags,

@@ -2,8 +2,7 @@
 //!
 //! Must not judge them: whether a follower may change is decided where the containers are known.
 
-use std::fmt::Write as _;
-
+use super::path::{push_index, push_key};
 use crate::manifest::{Document, Kind, NodeId, Tree};
 
 /// A place outside every container's reference that follows an anchor and reads differently after an edit (S7.4).
@@ -88,23 +87,4 @@ fn walk(
         }
         Kind::Scalar => {}
     }
-}
-
-/// Adds a key to a path in the notation of S3.1: dots join, `\.` is a dot within a key.
-pub(crate) fn push_key(path: &mut String, key: &str) {
-    if !path.is_empty() {
-        path.push('.');
-    }
-    for c in key.chars() {
-        if matches!(c, '.' | '\\' | '[') {
-            path.push('\\');
-        }
-        path.push(c);
-    }
-}
-
-/// Adds a list index to a path in the notation of S3.1.
-pub(crate) fn push_index(path: &mut String, index: usize) {
-    // Writing to a `String` cannot fail.
-    let _ = write!(path, "[{index}]");
 }

@@ -99,10 +99,10 @@ impl DockerFile {
         {
             return Ok(Some(credentials));
         }
-        self.from_file(server)
+        self.written(server)
     }
 
-    fn from_file(&self, server: &str) -> Result<Option<Credentials>, String> {
+    fn written(&self, server: &str) -> Result<Option<Credentials>, String> {
         let exact = self.0.auths.get(server);
         let mut alike: Vec<_> = self.0.auths.iter().filter(|(key, _)| host_of(key) == host_of(server)).collect();
         alike.sort_by_key(|(key, _)| *key);

@@ -206,7 +206,8 @@ pub enum RegistryErrorKind {
 
 impl RegistryErrorKind {
     /// What to do next, where there is something a person can do.
-    fn advice(&self, host: &str) -> Option<String> {
+    #[must_use]
+    pub fn advice(&self, host: &str) -> Option<String> {
         let host = printable(host, MAX_MESSAGE);
         Some(match self {
             Self::NotFound { .. } => "check the name of the image, and whether it needs credentials".into(),
@@ -308,7 +309,8 @@ pub(super) fn server_message(content_type: &str, body: &[u8]) -> String {
         let text = if message.is_empty() { code } else { message };
         return printable(&text, MAX_MESSAGE);
     }
-    if content_type.starts_with("text/plain") {
+    // Go says in a bare text that it was asked without TLS.
+    if content_type.is_empty() || content_type.starts_with("text/plain") {
         let text = String::from_utf8_lossy(body);
         return printable(text.lines().next().unwrap_or_default().trim(), MAX_MESSAGE);
     }

@@ -9,15 +9,18 @@
 //! - an error is about one image, and no other image suffers from it, unless its host is down.
 
 mod auth;
+mod cache;
 pub mod challenge;
 mod credentials;
 mod error;
 mod guard;
 mod host;
 pub mod link;
+mod look;
 mod manifest;
 mod options;
 mod platform;
+mod probe;
 mod question;
 mod retry;
 mod tags;
@@ -30,16 +33,19 @@ use reqwest::{Method, StatusCode};
 use thiserror::Error;
 use url::Url;
 
+pub use self::cache::TimeCache;
 pub use self::error::{Part, RegistryError, RegistryErrorKind, printable};
+pub use self::look::{TagLook, TagTime};
 pub use self::manifest::Created;
 pub use self::options::{Credentials, DockerConfig, HostOptions, RegistryOptions};
 pub use self::platform::{Platform, PlatformError};
+pub use self::probe::{Access, Probe};
 pub use self::tags::TagList;
 
 use self::host::Host;
 use self::manifest::{Annotations, Manifest, ManifestError};
 use self::options::limits;
-use self::question::{Call, Question, Shared};
+use self::question::{Budget, Call, Question, Shared};
 use self::tags::{PageError, read_page};
 use self::transport::{Reply, Transport, authority};
 use crate::reference::{Digest, ImageName};
@@ -160,7 +166,7 @@ impl Registry {
     /// # Errors
     /// As for [`Registry::tags`].
     pub async fn tags_unless(&self, image: &ImageName, etag: Option<&str>) -> Result<Listing, RegistryError> {
-        self.ask(image, async |question| list_tags(question, etag).await).await
+        self.ask(image, None, async |question| list_tags(question, etag).await).await
     }
 
     /// What a tag points at: the index where there is one (S2.6). One HEAD request.
@@ -168,7 +174,16 @@ impl Registry {
     /// # Errors
     /// Where the registry does not say.
     pub async fn digest(&self, image: &ImageName, tag: &str) -> Result<Digest, RegistryError> {
-        self.ask(image, async |question| {
+        self.digest_within(image, tag, None).await
+    }
+
+    async fn digest_within(
+        &self,
+        image: &ImageName,
+        tag: &str,
+        budget: Option<&Budget>,
+    ) -> Result<Digest, RegistryError> {
+        self.ask(image, budget, async |question| {
             let call = Call { method: Method::HEAD, ..manifest_call(question, tag) };
             match question.call(&call).await {
                 Ok(reply) => {
@@ -196,18 +211,37 @@ impl Registry {
         reference: &str,
         platform: &Platform,
     ) -> Result<Metadata, RegistryError> {
-        self.ask(image, async |question| metadata(question, reference, platform).await).await
+        self.metadata_within(image, reference, platform, None).await
+    }
+
+    async fn metadata_within(
+        &self,
+        image: &ImageName,
+        reference: &str,
+        platform: &Platform,
+        budget: Option<&Budget>,
+    ) -> Result<Metadata, RegistryError> {
+        self.ask(image, budget, async |question| metadata(question, reference, platform).await).await
+    }
+
+    /// The time that all questions of one look may take together: as if each of the host's permits were used for one
+    /// time limit.
+    fn budget(&self, image: &ImageName, questions: usize) -> Budget {
+        let options = &self.inner.shared.options;
+        let permits = options.hosts.get(image.host()).and_then(|host| host.concurrency).unwrap_or(limits::CONCURRENCY);
+        Budget::new(options.timeout.saturating_mul(u32::try_from(permits.min(questions).max(1)).unwrap_or(u32::MAX)))
     }
 
     async fn ask<T>(
         &self,
         image: &ImageName,
+        budget: Option<&Budget>,
         question: impl AsyncFnOnce(&mut Question<'_>) -> Result<T, Kind>,
     ) -> Result<T, RegistryError> {
         let error = |host: &str, kind| RegistryError { host: host.into(), image: image.clone(), kind };
         let (host, prefix) = self.endpoint(image.host()).map_err(|kind| error(image.host(), kind))?;
         let repository = format!("{prefix}{}", image.repository());
-        let answer = question::ask(&self.inner.shared, &host, &repository, question).await;
+        let answer = question::ask(&self.inner.shared, &host, &repository, budget, question).await;
         answer.map_err(|kind| error(&host.name, kind))
     }
 
@@ -295,6 +329,7 @@ async fn list_tags(question: &mut Question<'_>, etag: Option<&str>) -> Result<Li
 
 /// The first page, in the largest size that the host takes.
 async fn first_page(question: &mut Question<'_>, etag: Option<&str>) -> Result<(Url, Reply), Kind> {
+    let before = question.host.page_size();
     loop {
         let size = question.host.page_size();
         let mut url = question.address("tags/list");
@@ -304,7 +339,11 @@ async fn first_page(question: &mut Question<'_>, etag: Option<&str>) -> Result<(
         match question.call(&tags_call(url.clone(), etag)).await {
             Ok(reply) => return Ok((url, reply)),
             Err(Kind::Unexpected { status: 400 | 413 | 414 | 416 | 422, .. }) if question.host.shrink_page(size) => {}
-            Err(error) => return Err(error),
+            Err(error) => {
+                // It was not the size that was refused.
+                question.host.restore_page(before);
+                return Err(error);
+            }
         }
     }
 }

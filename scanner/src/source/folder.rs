@@ -45,6 +45,10 @@ impl Files for FolderFiles {
         &self.files[index].name
     }
 
+    fn root(&self, index: usize) -> usize {
+        self.files[index].root
+    }
+
     fn read(&self, index: usize, buffer: &mut Vec<u8>) -> Result<(), Diagnostic> {
         let FileEntry { name, path, .. } = &self.files[index];
         read_file(path, name, &self.limits, buffer)

@@ -133,6 +133,8 @@ pub(super) fn make_certificate(folder: &Path) -> Result<()> {
         "/CN=tests",
         "-addext",
         "subjectAltName=IP:127.0.0.1,DNS:localhost",
+        "-addext",
+        "basicConstraints=critical,CA:FALSE",
         "-keyout",
         &key.to_string_lossy(),
         "-out",
