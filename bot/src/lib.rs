@@ -6,3 +6,4 @@ pub mod plan;
 pub mod pulls;
 pub mod render;
 pub mod store;
+pub mod work;

@@ -3,3 +3,4 @@
 #![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test part that fails should end the test")]
 
 pub mod corpus;
+pub mod repository;
