@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 /// The host that an image without one lives on.
@@ -46,6 +47,15 @@ impl ImageName {
         &self.text
     }
 
+    /// Reads back what [`ImageName::as_str`] gave; `None` for anything else. Needs no list of known hosts, for the
+    /// canonical form always begins with the host.
+    #[must_use]
+    pub fn from_canonical(text: &str) -> Option<Self> {
+        let (host, _) = text.split_once('/')?;
+        let name = Self::parse(text, &KnownHosts::new([host.to_owned()])).ok()?;
+        (name.as_str() == text).then_some(name)
+    }
+
     /// Parses a name that has neither tag nor digest, such as the value of `leadsman.dev/look-up.<container>` (S2.8).
     ///
     /// # Errors
@@ -75,6 +85,23 @@ impl Digest {
     pub fn parse(text: &str) -> Option<Self> {
         let hex = text.strip_prefix("sha256:")?;
         is_sha256_hex(hex).then(|| Self(text.into()))
+    }
+
+    /// The digest of this content, as registries name content.
+    #[must_use]
+    pub fn of(content: &[u8]) -> Self {
+        Self::from_sha256(Sha256::digest(content).into())
+    }
+
+    /// The digest of these 32 bytes.
+    #[must_use]
+    pub fn from_sha256(hash: [u8; 32]) -> Self {
+        let mut text = String::with_capacity("sha256:".len() + 64);
+        text.push_str("sha256:");
+        for byte in hash {
+            text.extend([byte >> 4, byte & 15].map(|nibble| char::from(b"0123456789abcdef"[usize::from(nibble)])));
+        }
+        Self(text.into())
     }
 
     /// The digest with its `sha256:`.
@@ -314,6 +341,17 @@ mod tests {
     }
 
     #[test]
+    fn canonical_names_are_read_back_s2_5() {
+        for text in ["nginx", "registry/app", "[::1]:5000/a", "localhost/x"] {
+            let name = parse(text).unwrap().name;
+            assert_eq!(ImageName::from_canonical(name.as_str()), Some(name));
+        }
+        for text in ["", "nginx", "docker.io/nginx", "index.docker.io/library/nginx", "a.io/b:1"] {
+            assert_eq!(ImageName::from_canonical(text), None, "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_no_reference_is_refused_s2_4() {
         for text in [
             "foo:v1:v2",
@@ -347,6 +385,13 @@ mod tests {
         let reference = parse(&format!("a.io/b:1@{digest}")).unwrap();
         assert_eq!(reference.digest.unwrap().as_str(), digest);
         assert_eq!(parse(&format!("a.io/b@{digest}")).unwrap().tag, None);
+    }
+
+    #[test]
+    fn content_has_the_digest_that_sha256sum_says() {
+        let digest = Digest::of(b"{}");
+        assert_eq!(digest.as_str(), "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a");
+        assert_eq!(Digest::parse(digest.as_str()), Some(digest));
     }
 
     #[test]

@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use crate::manifest::scalar::is_string_when_plain;
+
 /// How a scalar is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Quoting {
@@ -205,10 +207,10 @@ pub(crate) fn double_quoted(text: &str) -> String {
 }
 
 /// Whether a plain scalar of this text would be read as anything but the string `text`, by YAML 1.1 or 1.2, in block
-/// or flow context (S7.2). Cautious: in doubt it is true.
+/// or flow context (S7.2). Cautious about characters: in doubt it is true.
 #[must_use]
 pub fn needs_quotes(text: &str) -> bool {
-    !is_plain(text) || is_word(text) || is_number(text) || is_timestamp(text)
+    !is_plain(text) || !is_string_when_plain(text)
 }
 
 /// Whether the characters can stand without quotes, also between `{` and `}`.
@@ -224,89 +226,6 @@ fn is_plain(text: &str) -> bool {
         && !text.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}'))
 }
 
-/// Null, booleans, infinities, the merge and the value key.
-fn is_word(text: &str) -> bool {
-    const WORDS: [&str; 9] = ["null", "y", "yes", "n", "no", "true", "false", "on", "off"];
-    // Some readers take any mixture of cases, so all of them count.
-    if text.len() <= 5 && WORDS.iter().any(|word| word.eq_ignore_ascii_case(text)) {
-        return true;
-    }
-    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-    matches!(text, "~" | "=" | "<<") || unsigned.eq_ignore_ascii_case(".inf") || text.eq_ignore_ascii_case(".nan")
-}
-
-/// Integers and floats of either version, with the underscores of 1.1 and its numbers to the base of 60.
-fn is_number(text: &str) -> bool {
-    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-    if !unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
-        return false;
-    }
-    let bare: String = unsigned.chars().filter(|c| *c != '_').collect();
-    is_based(&bare) || is_decimal(&bare) || is_sexagesimal(&bare)
-}
-
-/// `0x1f`, `0o7`, `0b1`, in either case of the letter.
-fn is_based(text: &str) -> bool {
-    let Some((prefix, digits)) = text.split_at_checked(2) else { return false };
-    let base = match prefix {
-        "0x" | "0X" => 16,
-        "0o" | "0O" => 8,
-        "0b" | "0B" => 2,
-        _ => return false,
-    };
-    !digits.is_empty() && digits.chars().all(|c| c.is_digit(base))
-}
-
-/// `1`, `0755`, `1.`, `.5`, `1.10`, `1e3`, `1.e+3`.
-fn is_decimal(text: &str) -> bool {
-    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
-    let (number, exponent) = match text.split_once(['e', 'E']) {
-        Some((number, exponent)) => (number, Some(exponent.strip_prefix(['+', '-']).unwrap_or(exponent))),
-        None => (text, None),
-    };
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    digits(whole)
-        && digits(fraction)
-        && whole.len() + fraction.len() > 0
-        && exponent.is_none_or(|exponent| !exponent.is_empty() && digits(exponent))
-}
-
-/// `1:20`, `190:20:30`, `190:20:30.15`.
-fn is_sexagesimal(text: &str) -> bool {
-    let (number, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
-    let Some((first, rest)) = number.split_once(':') else { return false };
-    let sixty = |group: &str| match group.as_bytes() {
-        [one] => one.is_ascii_digit(),
-        [ten, one] => (b'0'..b'6').contains(ten) && one.is_ascii_digit(),
-        _ => false,
-    };
-    !first.is_empty() && digits(first) && digits(fraction) && rest.split(':').all(sixty)
-}
-
-/// `2024-06-27`, with or without a time of day.
-fn is_timestamp(text: &str) -> bool {
-    let number = |text: &str, least: usize, most: usize| {
-        (least..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
-    };
-    let Some((year, rest)) = text.split_once('-') else { return false };
-    let Some((month, rest)) = rest.split_once('-') else { return false };
-    let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-    let (day, time) = rest.split_at(end);
-    number(year, 4, 4) && number(month, 1, 2) && number(day, 1, 2) && (time.is_empty() || is_time(time))
-}
-
-/// `T21:59:43.10Z`, ` 21:59:43 -5:00`: what may follow a date.
-fn is_time(text: &str) -> bool {
-    let Some(text) = text.strip_prefix(['T', 't', ' ', '\t']) else { return false };
-    let text = text.trim_start_matches([' ', '\t']);
-    // Whatever begins as hours and minutes is close enough to be put in quotes.
-    let Some((hours, rest)) = text.split_once(':') else { return false };
-    (1..=2).contains(&hours.len())
-        && hours.bytes().all(|b| b.is_ascii_digit())
-        && rest.bytes().next().is_some_and(|b| b.is_ascii_digit())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -315,130 +234,23 @@ mod tests {
     fn what_yaml_reads_as_no_string_needs_quotes_s7_2() {
         for text in [
             // The empty scalar, null and the keys with a meaning.
-            "",
-            "~",
-            "null",
-            "Null",
-            "NULL",
-            "=",
-            "<<",
+            "", "~", "null", "Null", "NULL", "=", "<<",
             // Booleans of 1.1 and 1.2.
-            "y",
-            "Y",
-            "n",
-            "N",
-            "yes",
-            "Yes",
-            "YES",
-            "no",
-            "No",
-            "NO",
-            "on",
-            "On",
-            "ON",
-            "off",
-            "Off",
-            "OFF",
-            "true",
-            "True",
-            "TRUE",
-            "false",
-            "False",
-            "FALSE",
+            "y", "Y", "n", "N", "yes", "Yes", "YES", "no", "No", "NO", "on", "On", "ON", "off", "Off", "OFF", "true",
+            "True", "TRUE", "false", "False", "FALSE",
             // Integers.
-            "0",
-            "1",
-            "42",
-            "+1",
-            "-1",
-            "007",
-            "0755",
-            "08",
-            "1_000",
-            "1__0",
-            "0b1",
-            "0b1_0",
-            "0B1",
-            "0o7",
-            "0o17",
-            "0O7",
-            "0x1f",
-            "0X1F",
-            "0x_1f",
-            "-0x1f",
-            "20240627",
-            "123456789012345678901234567890",
-            "1_",
-            "1:20",
-            "190:20:30",
-            "-1:20",
-            "1_0:59",
-            "20:9",
+            "0", "1", "42", "+1", "-1", "007", "0755", "08", "1_000", "1__0", "0b1", "0b1_0", "0B1", "0o7", "0o17",
+            "0O7", "0x1f", "0X1F", "0x_1f", "-0x1f", "20240627", "123456789012345678901234567890", "1_", "1:20",
+            "190:20:30", "-1:20", "1_0:59", "20:9",
             // Floats.
-            "1.9",
-            "1.10",
-            "1.",
-            ".5",
-            "-.5",
-            "+1.0",
-            "1e3",
-            "1E3",
-            "1e+3",
-            "1.5e-3",
-            "1.e5",
-            "12e5",
-            "0e0",
-            "1_000.5",
-            ".inf",
-            ".Inf",
-            ".INF",
-            "-.inf",
-            "+.INF",
-            ".nan",
-            ".NaN",
-            ".NAN",
-            "190:20:30.15",
-            "1:20.",
+            "1.9", "1.10", "1.", ".5", "-.5", "+1.0", "1e3", "1E3", "1e+3", "1.5e-3", "1.e5", "12e5", "0e0", "1_000.5",
+            ".inf", ".Inf", ".INF", "-.inf", "+.INF", ".nan", ".NaN", ".NAN", "190:20:30.15", "1:20.",
             // Times.
-            "2024-06-27",
-            "2024-6-7",
-            "2001-12-14t21:59:43.10-05:00",
-            "2001-12-14 21:59:43.10 -5",
-            "2001-12-15 2:59:43",
+            "2024-06-27", "2024-6-7", "2001-12-14t21:59:43.10-05:00", "2001-12-14 21:59:43.10 -5", "2001-12-15 2:59:43",
             "2001-12-14T21:59:43Z",
             // Characters that mean something else.
-            "-",
-            "- a",
-            "-a",
-            "?",
-            "? a",
-            ":",
-            "a:",
-            "a: b",
-            "a #b",
-            "#a",
-            "&a",
-            "*a",
-            "!a",
-            "|",
-            ">",
-            "'a",
-            "\"a",
-            "%a",
-            "@a",
-            "`a",
-            "a,b",
-            "a]",
-            "[a",
-            "{a",
-            "a}",
-            " a",
-            "a ",
-            "a\tb",
-            "a\nb",
-            "---",
-            "...",
-            "a\u{2028}b",
+            "-", "- a", "-a", "?", "? a", ":", "a:", "a: b", "a #b", "#a", "&a", "*a", "!a", "|", ">", "'a", "\"a",
+            "%a", "@a", "`a", "a,b", "a]", "[a", "{a", "a}", " a", "a ", "a\tb", "a\nb", "---", "...", "a\u{2028}b",
             "\u{feff}a",
         ] {
             assert!(needs_quotes(text), "{text:?}");
@@ -448,61 +260,12 @@ mod tests {
     #[test]
     fn ordinary_tags_and_images_stay_plain_s7_2() {
         for text in [
-            "1.2.3",
-            "v1",
-            "v1.10",
-            "1.10.0",
-            "1.2.3-alpine",
-            "latest",
-            "master-abc1234",
-            "946427ff-foo",
-            "af14eb2",
-            "1.19-alpine",
-            "2024.06.27",
-            "2024-06",
-            "2024-06-27-abc",
-            "20240627-1",
-            "2024-06-27T10",
-            "_1",
-            "__",
-            "1e",
-            "e3",
-            "1e3a",
-            "1e3.5",
-            "0x",
-            "0xg",
-            "0b2",
-            "0o8",
-            "nope",
-            "none",
-            "yess",
-            "nullable",
-            "inf",
-            "nan",
-            "infinity",
-            ".infx",
-            "1.2e",
-            "+",
-            "a:1",
-            "nginx:1.25",
-            "quay.io/a/b:1.10",
-            "localhost:5000/a:1",
-            "1:60",
-            "1:1:99",
-            "1:200",
-            "a@sha256:00",
-            "1-2",
-            "01-02-03",
-            "1.2.",
-            "a#b",
-            "a b",
-            "é",
-            "1..2",
-            "x1_0",
-            "0.1.0",
-            "1.9.",
-            "r9",
-            "0a",
+            "1.2.3", "v1", "v1.10", "1.10.0", "1.2.3-alpine", "latest", "master-abc1234", "946427ff-foo", "af14eb2",
+            "1.19-alpine", "2024.06.27", "2024-06", "2024-06-27-abc", "20240627-1", "_1", "__",
+            "1e", "e3", "1e3a", "1e3.5", "0x", "0xg", "0b2", "0o8", "nope", "none", "yess", "nullable", "inf", "nan",
+            "infinity", ".infx", "1.2e", "+", "a:1", "nginx:1.25", "quay.io/a/b:1.10", "localhost:5000/a:1", "1:60",
+            "1:1:99", "1:200", "a@sha256:00", "1-2", "01-02-03", "1.2.", "a#b", "a b", "é", "1..2", "x1_0", "0.1.0",
+            "1.9.", "r9", "0a",
         ] {
             assert!(!needs_quotes(text), "{text:?}");
         }

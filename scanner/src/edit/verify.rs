@@ -4,6 +4,7 @@
 //! the proof. The proof trusts nobody: it parses the text before and after with the bare parser, and walks both
 //! streams of events in step. Linear in the text, whatever the number of splices (S7.6).
 
+use std::borrow::Borrow;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::ops::Range;
@@ -72,10 +73,11 @@ pub(super) struct Mismatch {
 ///
 /// # Errors
 /// Where a splice is out of order, or the result means anything else than the splices say.
-pub(super) fn splice(old: &str, splices: &[Splice]) -> Result<Verified, Mismatch> {
-    let mut new = String::with_capacity(old.len() + splices.iter().map(|splice| splice.text.len()).sum::<usize>());
+pub(super) fn splice<S: Borrow<Splice>>(old: &str, splices: &[S]) -> Result<Verified, Mismatch> {
+    let added = splices.iter().map(|splice| splice.borrow().text.len()).sum::<usize>();
+    let mut new = String::with_capacity(old.len() + added);
     let mut done = 0;
-    for Splice { range, text, .. } in splices {
+    for Splice { range, text, .. } in splices.iter().map(Borrow::borrow) {
         let kept = old.get(done..range.start).filter(|_| old.is_char_boundary(range.end) && range.start <= range.end);
         let Some(kept) = kept else {
             return Err(Mismatch { at: done, reason: "two changes overlap".into() });
@@ -133,19 +135,19 @@ struct Open<'s> {
     insertion: Option<(usize, &'s [Node])>,
 }
 
-fn compare(old_text: &str, new_text: &str, splices: &[Splice]) -> Result<(), Mismatch> {
+fn compare<S: Borrow<Splice>>(old_text: &str, new_text: &str, splices: &[S]) -> Result<(), Mismatch> {
     let mut old_events = Events::new(old_text);
     let mut new_events = Events::new(new_text);
     let mut values = splices
         .iter()
-        .filter_map(|splice| match &splice.meaning {
-            Meaning::Value(value) => Some((&splice.range, value)),
+        .filter_map(|splice| match &splice.borrow().meaning {
+            Meaning::Value(value) => Some((&splice.borrow().range, value)),
             Meaning::Inserted { .. } => None,
         })
         .peekable();
     let mut insertions: Vec<(usize, usize, &[Node])> = splices
         .iter()
-        .filter_map(|splice| match &splice.meaning {
+        .filter_map(|splice| match &splice.borrow().meaning {
             Meaning::Inserted { mapping, after, nodes } => Some((*mapping, *after, nodes.as_slice())),
             Meaning::Value(_) => None,
         })

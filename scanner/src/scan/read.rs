@@ -3,22 +3,15 @@
 //! Each file's text and tree are dropped before its thread takes the next one, so memory holds one file per thread
 //! and the containers of all. The order of the result does not depend on the threads.
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    hash::{DefaultHasher, Hash as _, Hasher as _},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::ScanOptions;
-use crate::{
-    detect::{self, Container, Release},
-    diagnostic::{Code, Diagnostic},
-    manifest,
-    source::{self, Files},
-};
+use crate::detect::across::Across;
+use crate::detect::{Container, Detected, detect};
+use crate::diagnostic::Diagnostic;
+use crate::manifest;
+use crate::source::{self, Files};
 
 /// What reading found: the containers of all files, not looked up yet.
 #[derive(Debug, Default)]
@@ -40,45 +33,34 @@ pub struct ReadFile {
     pub index: usize,
     /// Its name in reports.
     pub name: Arc<str>,
-    /// A print of its bytes: the same print means that places found in it still hold.
-    pub print: u64,
     /// Its containers, by document, then S2.2.
     pub containers: Vec<Container>,
 }
 
-/// A print of a file's text, to see whether it is still the one that was read.
-pub(super) fn print(text: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    hasher.finish()
-}
-
-/// What one thread made of one file.
+/// What one thread made of one file that it did not pass over.
 struct Outcome {
-    file: Option<ReadFile>,
+    index: usize,
+    /// `None` where the file could not be read.
+    detected: Option<Detected>,
     diagnostics: Vec<Diagnostic>,
-    releases: Vec<Release>,
-    workloads: usize,
-    parsed: bool,
 }
 
-/// Reads every file of the source on [`ScanOptions::threads`] threads (S1, S2, S3, S4).
+/// Reads every file of the source on [`ScanOptions::threads`] threads (S1 to S4).
 ///
 /// Faults become diagnostics; nothing stops the rest.
+#[must_use]
 pub fn read(files: &dyn Files, options: &ScanOptions) -> Read {
     let next = AtomicUsize::new(0);
     let work = || {
-        let mut found = Vec::new();
         let mut buffer = Vec::new();
+        let mut found = Vec::new();
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
             if index >= files.len() {
                 return found;
             }
-            let outcome = read_one(files, index, &mut buffer, options);
-            if outcome.parsed || !outcome.diagnostics.is_empty() {
-                found.push((index, outcome));
-            }
+            buffer.clear();
+            found.extend(read_one(files, index, &mut buffer, options));
         }
     };
     let threads = options.threads.clamp(1, files.len().max(1));
@@ -93,55 +75,54 @@ pub fn read(files: &dyn Files, options: &ScanOptions) -> Read {
         }
         outcomes
     });
-    outcomes.sort_by_key(|(index, _)| *index);
-    gather(files, outcomes.into_iter().map(|(_, outcome)| outcome))
+    outcomes.sort_unstable_by_key(|outcome| outcome.index);
+    gather(files, outcomes)
 }
 
-fn read_one(files: &dyn Files, index: usize, buffer: &mut Vec<u8>, options: &ScanOptions) -> Outcome {
-    let mut outcome =
-        Outcome { file: None, diagnostics: Vec::new(), releases: Vec::new(), workloads: 0, parsed: false };
-    buffer.clear();
+/// `None` where the file is passed over (S1.3).
+fn read_one(files: &dyn Files, index: usize, buffer: &mut Vec<u8>, options: &ScanOptions) -> Option<Outcome> {
+    let name = files.name(index);
+    let fault = |diagnostic| Outcome {
+        index,
+        detected: None,
+        diagnostics: vec![Diagnostic { file: name.into(), ..diagnostic }],
+    };
     if let Err(diagnostic) = files.read(index, buffer) {
-        outcome.diagnostics.push(diagnostic);
-        return outcome;
+        return Some(fault(diagnostic));
     }
     if !options.all && !source::has_mark(buffer) {
-        return outcome;
+        return None;
     }
-    outcome.parsed = true;
     let text = match source::decode(buffer) {
         Ok(text) => text,
-        Err(diagnostic) => {
-            outcome.diagnostics.push(Diagnostic { file: files.name(index).into(), ..diagnostic });
-            return outcome;
-        }
+        Err(diagnostic) => return Some(fault(diagnostic)),
     };
     let manifest = manifest::parse(text, &options.limits);
-    let detected = detect::detect(&manifest, &options.detect);
-    outcome.workloads = detected.workloads;
-    outcome.releases = detected.releases;
-    let name = files.name(index);
-    let diagnostics = manifest.diagnostics.into_iter().chain(detected.diagnostics);
-    outcome.diagnostics.extend(diagnostics.map(|diagnostic| Diagnostic { file: name.into(), ..diagnostic }));
-    if !detected.containers.is_empty() {
-        let print = print(text);
-        outcome.file = Some(ReadFile { index, name: name.into(), print, containers: detected.containers });
-    }
-    outcome
+    let mut detected = detect(&manifest, &options.detect);
+    let diagnostics = manifest.diagnostics.into_iter().chain(std::mem::take(&mut detected.diagnostics));
+    let diagnostics = diagnostics.map(|diagnostic| Diagnostic { file: name.into(), ..diagnostic }).collect();
+    Some(Outcome { index, detected: Some(detected), diagnostics })
 }
 
-fn gather(files: &dyn Files, outcomes: impl Iterator<Item = Outcome>) -> Read {
+fn gather(files: &dyn Files, outcomes: Vec<Outcome>) -> Read {
     let mut read = Read { diagnostics: files.diagnostics().to_vec(), ..Read::default() };
-    let mut claimed = Claims::default();
-    for outcome in outcomes {
-        read.parsed += usize::from(outcome.parsed);
-        read.workloads += outcome.workloads;
-        read.diagnostics.extend(outcome.diagnostics);
-        for release in outcome.releases {
-            read.diagnostics.extend(claimed.claim(release));
+    let mut across: Vec<Across> = Vec::new();
+    for Outcome { index, detected, diagnostics } in outcomes {
+        read.diagnostics.extend(diagnostics);
+        let Some(detected) = detected else { continue };
+        read.parsed += 1;
+        read.workloads += detected.workloads.len();
+        let name = files.name(index);
+        let root = files.root(index);
+        if across.len() <= root {
+            across.resize_with(root + 1, Across::default);
         }
-        read.files.extend(outcome.file);
+        across[root].add(name, &detected.workloads);
+        if !detected.containers.is_empty() {
+            read.files.push(ReadFile { index, name: name.into(), containers: detected.containers });
+        }
     }
-    read.diagnostics.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
+    read.diagnostics.extend(across.into_iter().flat_map(Across::finish));
+    read.diagnostics.sort_by(|a, b| (&a.file, a.line, a.column, a.code).cmp(&(&b.file, b.line, b.column, b.code)));
     read
 }
