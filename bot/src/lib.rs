@@ -11,6 +11,7 @@
 //! | [`pulls`] | wanted against actual pull requests: actions (pure), and who carries them out |
 //! | [`render`] | every text that goes into a pull request |
 //! | [`store`] | the only SQL |
+//! | [`work`] | the kinds of work: scanning a repository, reconciling its pull requests |
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr))]
 
