@@ -13,6 +13,7 @@
 //! | [`render`] | every text that goes into a pull request |
 //! | [`store`] | the only SQL |
 //! | [`update`] | writing choices into files |
+//! | [`work`] | the kinds of work: scanning a repository, reconciling its pull requests |
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr))]
 
@@ -27,3 +28,4 @@ pub mod pulls;
 pub mod render;
 pub mod store;
 pub mod update;
+pub mod work;

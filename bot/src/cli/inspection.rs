@@ -8,8 +8,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 use leadsman_scanner::detect::{Container, DetectOptions};
 use leadsman_scanner::diagnostic::{Diagnostic, Level};
-use leadsman_scanner::registry::Registry;
-use leadsman_scanner::scan::{Progress, Report, ScanOptions, scan};
+use leadsman_scanner::scan::{Progress, Report, ScanOptions, Sources, scan};
 use leadsman_scanner::source::folder::{FolderFiles, walk};
 
 use super::Context;
@@ -65,7 +64,7 @@ pub(super) fn options(config: &Config, now: Timestamp) -> ScanOptions {
 /// Runs the scan with a progress bar; also says how long the registries were asked.
 pub(super) async fn inspect(
     files: &FolderFiles,
-    registry: Option<&Registry>,
+    sources: Option<Sources<'_>>,
     options: &ScanOptions,
     narrow: &dyn Fn(&Container) -> bool,
     context: &Context,
@@ -73,7 +72,7 @@ pub(super) async fn inspect(
     let bar = progress::Progress::new(&context.ui, "asking registries");
     let (total, done, started) =
         (std::cell::Cell::new(0), std::cell::Cell::new(0), std::cell::Cell::new(Instant::now()));
-    let report = scan(files, registry, options, narrow, &|step| match step {
+    let report = scan(files, sources, options, narrow, &|step| match step {
         Progress::Read { images } => {
             total.set(images);
             started.set(Instant::now());
@@ -84,7 +83,10 @@ pub(super) async fn inspect(
         }
     })
     .await;
-    let asked = if registry.is_some() { Asked::For(started.get().elapsed()) } else { Asked::No };
+    if let Some(Err(error)) = sources.map(|sources| sources.times.save(options.now)) {
+        tracing::warn!(%error, "creation times could not be kept, the next run asks for them again");
+    }
+    let asked = if sources.is_some() { Asked::For(started.get().elapsed()) } else { Asked::No };
     (report, asked)
 }
 

@@ -1,6 +1,6 @@
 //! `leadsman scan`: what there is, and what is newer.
 
-use leadsman_scanner::scan::Ask;
+use leadsman_scanner::scan::{Ask, Sources};
 
 use super::inspection::{self, Paths};
 use super::{Context, Outcome};
@@ -53,8 +53,10 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
         (false, false) => Ask::Automated,
     };
     let registry = if args.offline { None } else { Some(config.registry(&context.environment)?) };
+    let times = config.times();
+    let sources = registry.as_ref().map(|registry| Sources { registry, times: &times });
     let listed = |container: &leadsman_scanner::detect::Container| args.all || container.steering.automated;
-    let (report, asked) = inspection::inspect(&files, registry.as_ref(), &options, &listed, context).await;
+    let (report, asked) = inspection::inspect(&files, sources, &options, &listed, context).await;
     let failures = report.failures();
     let view = ScanView::of(report, args.explain, |finding| listed(&finding.container));
     let updates = view.summary.updates;

@@ -2,7 +2,7 @@
 
 use leadsman_scanner::detect::Container;
 use leadsman_scanner::reference::{ImageName, KnownHosts};
-use leadsman_scanner::scan::{Finding, Report};
+use leadsman_scanner::scan::{Finding, Report, Sources};
 
 use super::inspection::{self, Paths};
 use super::{Context, Outcome};
@@ -105,8 +105,10 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
     let files = args.paths.walk()?;
     let options = inspection::options(&config, clock::now());
     let registry = config.registry(&context.environment)?;
+    let times = config.times();
+    let sources = Sources { registry: &registry, times: &times };
     let (mut scanned, asked) =
-        inspection::inspect(&files, Some(&registry), &options, &|container| narrow.takes(container), context).await;
+        inspection::inspect(&files, Some(sources), &options, &|container| narrow.takes(container), context).await;
     narrow.check(&scanned)?;
     let mode = match (args.diff, args.dry_run) {
         (true, _) => Mode::Diff,

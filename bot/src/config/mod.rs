@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use leadsman_scanner::registry::TimeCache;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -106,6 +107,12 @@ impl Config {
     #[must_use]
     pub fn image_timeout(&self) -> Duration {
         self.image_timeout.duration()
+    }
+
+    /// What is known of creation times from earlier runs (S6.3); it ends with the program where there is no home.
+    #[must_use]
+    pub fn times(&self) -> TimeCache {
+        self.cache_folder().map_or_else(TimeCache::in_memory, |folder| TimeCache::at(folder.join("image-times")))
     }
 
     /// Where caches lie: `cache_dir`, or the user's cache folder; `None` where there is no home.

@@ -124,6 +124,13 @@ impl TimeCache {
         Ok(())
     }
 
+    /// Whether this tag was ever looked into.
+    #[must_use]
+    pub fn knows(&self, image: &ImageName, tag: &str) -> bool {
+        let mut state = self.state();
+        self.loaded(&mut state).tags.get(image).is_some_and(|tags| tags.contains_key(tag))
+    }
+
     /// What is known of a tag; `confirm` where its digest has to be asked at every look, unless this one did.
     pub(super) fn get(
         &self,

@@ -7,31 +7,15 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::pin::pin;
 
-use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use jiff::Timestamp;
-
-use super::{Finding, Latest, Progress, ScanOptions};
-use crate::choose::{Candidate, Choice, Created, Current, Order, choose, shortlist};
-use crate::reference::{Digest, ImageName};
-use crate::registry::{Platform, Registry, RegistryError, TagList};
+use super::{Finding, Latest, Progress, ScanOptions, Sources};
+use crate::choose::{Candidate, Choice, Created, Current, Order, Policy, choose, shortlist};
+use crate::reference::ImageName;
+use crate::registry::{Platform, RegistryError, TagList, TagLook, TagTime};
 use crate::status::{Flag, Status};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
 /// Images in the air at once. Each host has its own, lower limit; this one keeps several hosts busy.
 const IN_FLIGHT: usize = 64;
-
-/// Questions for the metadata of one image's tags in the air at once.
-const TIMES_IN_FLIGHT: usize = 16;
-
-/// What a registry said of the image behind one tag.
-#[derive(Debug, Clone)]
-pub(super) struct Known {
-    digest: Digest,
-    created: Option<Timestamp>,
-    labels: Vec<(String, String)>,
-}
-
-/// Something that has to be asked of one image, for the sake of one container.
-type Answer = Result<Known, RegistryError>;
 
 /// Looks up the images of the given findings and decides their statuses.
 ///
@@ -40,7 +24,7 @@ type Answer = Result<Known, RegistryError>;
 pub(super) async fn look_up(
     findings: &mut [Finding],
     asked: &[usize],
-    registry: &Registry,
+    sources: Sources<'_>,
     options: &ScanOptions,
     progress: &dyn Fn(Progress<'_>),
 ) -> usize {
@@ -60,7 +44,7 @@ pub(super) async fn look_up(
     let mut decisions = Vec::with_capacity(asked.len());
     bounded(
         images.into_iter().map(|(name, members)| async move {
-            let decided = Image { name, registry, options, memo: HashMap::new() }.decide(found, &members).await;
+            let decided = Image { name, sources, options }.decide(found, &members).await;
             progress(Progress::LookedUp(name));
             decided
         }),
@@ -117,17 +101,19 @@ impl Decision {
 }
 
 /// One image while its containers are decided.
+#[derive(Clone, Copy)]
 struct Image<'a> {
     name: &'a ImageName,
-    registry: &'a Registry,
+    sources: Sources<'a>,
     options: &'a ScanOptions,
-    /// Several containers may need the same tag.
-    memo: HashMap<(String, Platform), Answer>,
 }
 
+/// What is known of the times of an image's tags.
+type Times<'t> = HashMap<&'t str, TagLook>;
+
 impl Image<'_> {
-    async fn decide(mut self, findings: &[Finding], members: &[usize]) -> Vec<(usize, Decision)> {
-        let list = match self.registry.tags(self.name).await {
+    async fn decide(self, findings: &[Finding], members: &[usize]) -> Vec<(usize, Decision)> {
+        let list = match self.sources.registry.tags(self.name).await {
             Ok(list) => list,
             Err(error) => {
                 let fault = || Decision::fault(Status::RegistryError, error.to_string());
@@ -136,162 +122,144 @@ impl Image<'_> {
         };
         let mut decisions = Vec::with_capacity(members.len());
         for member in members {
-            decisions.push((*member, self.container(&findings[*member], &list).await));
+            let decision = self.container(&findings[*member], &list).await;
+            decisions.push((
+                *member,
+                decision.unwrap_or_else(|error| Decision::fault(Status::RegistryError, error.to_string())),
+            ));
         }
         decisions
     }
 
-    async fn container(&mut self, finding: &Finding, list: &TagList) -> Decision {
+    /// An error is a fault that may pass: half a picture is no ground for a choice (S6.3).
+    async fn container(self, finding: &Finding, list: &TagList) -> Result<Decision, RegistryError> {
         let container = &finding.container;
         let Some(tag) = container.tag.as_deref() else {
-            return Decision::fault(Status::Untagged, "the image has no tag".into());
+            return Ok(Decision::fault(Status::Untagged, "the image has no tag".into()));
         };
         let policy = &container.steering.policy;
         let platform = container.steering.platform.clone().unwrap_or_default();
-        let mut candidates: Vec<Candidate<'_>> = list.iter().map(Candidate::new).collect();
-        let mut current = Current::new(tag);
+        let mut times = Times::new();
         if policy.needs_times() {
             let short = shortlist(policy, tag, list.iter());
-            if short.len() > self.options.max_timed_tags {
-                return Decision::fault(Status::TooManyTags, too_many(short.len(), self.options.max_timed_tags));
+            let unseen = short.iter().filter(|tag| !self.sources.times.knows(self.name, tag)).count();
+            if unseen > self.options.max_timed_tags {
+                return Ok(Decision::fault(Status::TooManyTags, too_many(unseen, self.options.max_timed_tags)));
             }
-            match self.times(&short, tag, policy, &platform).await {
-                Ok(times) => {
-                    for candidate in &mut candidates {
-                        if let Some(created) = times.get(candidate.tag) {
-                            candidate.created = created.clone();
-                        }
-                    }
-                    if let Some(created) = times.get(tag) {
-                        current.created = created.clone();
-                    }
-                }
-                Err(error) => return Decision::fault(Status::RegistryError, error.to_string()),
+            times.insert(tag, self.confirm(tag, &platform).await?);
+            if policy.order == Order::Created {
+                let looks = self.look(&short, &platform).await?;
+                times.extend(short.iter().copied().zip(looks));
+            } else {
+                self.look_until_old_enough(&short, policy, &platform, &mut times).await?;
             }
         }
-        let choice = choose(policy, &current, &candidates, self.options.now, self.options.explain);
-        self.finish(finding, choice, &platform).await
+        loop {
+            let choice = self.choose(policy, tag, list, &times);
+            // The winner's digest must be certain; one that moved may win no longer.
+            if let Some(selected) = choice.selected.as_deref().filter(|_| policy.needs_times())
+                && let Some(selected) = list.iter().find(|tag| *tag == selected)
+            {
+                let look = self.confirm(selected, &platform).await?;
+                if times.insert(selected, look.clone()).is_some_and(|before| before != look) {
+                    continue;
+                }
+            }
+            return self.finish(finding, choice, &times, &platform).await;
+        }
     }
 
-    /// The creation times of the tags on the short list, and of the current one.
-    ///
-    /// A lasting gap is an answer; a fault that may pass is an error for the whole image, for half a picture is no
-    /// ground for a choice (S6.3).
-    async fn times<'t>(
-        &mut self,
+    fn choose(self, policy: &Policy, tag: &str, list: &TagList, times: &Times<'_>) -> Choice {
+        let candidates: Vec<Candidate<'_>> = list
+            .iter()
+            .map(|tag| Candidate { created: times.get(tag).map_or(Created::NotAsked, created), ..Candidate::new(tag) })
+            .collect();
+        let current = Current { created: times.get(tag).map_or(Created::NotAsked, created), ..Current::new(tag) };
+        choose(policy, &current, &candidates, self.options.now, self.options.explain)
+    }
+
+    async fn confirm(self, tag: &str, platform: &Platform) -> Result<TagLook, RegistryError> {
+        self.sources.registry.confirm(self.sources.times, self.name, tag, platform, self.options.now).await
+    }
+
+    async fn look(self, tags: &[&str], platform: &Platform) -> Result<Vec<TagLook>, RegistryError> {
+        self.sources.registry.look(self.sources.times, self.name, tags, platform, self.options.now).await
+    }
+
+    /// Asks for the times of tags, best first: the first that is old enough ends the search (S6.7).
+    async fn look_until_old_enough<'t>(
+        self,
         short: &[&'t str],
-        current: &'t str,
-        policy: &crate::choose::Policy,
+        policy: &Policy,
         platform: &Platform,
-    ) -> Result<HashMap<&'t str, Created>, RegistryError> {
-        let mut times = HashMap::with_capacity(short.len() + 1);
-        if policy.order == Order::Created {
-            let tags = short.iter().copied().chain((!short.contains(&current)).then_some(current));
-            self.learn(tags, platform).await;
-            for tag in short.iter().copied().chain([current]) {
-                times.insert(tag, self.created(tag, platform).await?);
-            }
-        } else {
-            // Best first: the first that is old enough ends the search (S6.7).
-            for tag in short {
-                let created = self.created(tag, platform).await?;
-                let old_enough = created
-                    .time()
-                    .zip(policy.min_age)
-                    .is_some_and(|(time, age)| self.options.now.duration_since(time) >= age);
-                times.insert(*tag, created);
-                if old_enough {
-                    break;
-                }
+        times: &mut Times<'t>,
+    ) -> Result<(), RegistryError> {
+        for tag in short {
+            let Some(look) = self.look(&[tag], platform).await?.pop() else { continue };
+            let age = created(&look).time().map(|time| self.options.now.duration_since(time));
+            let old_enough = age.zip(policy.min_age).is_some_and(|(age, least)| age >= least);
+            times.insert(tag, look);
+            if old_enough {
+                break;
             }
         }
-        Ok(times)
-    }
-
-    /// Asks for many tags at once; [`Self::known`] then has their answers.
-    async fn learn(&mut self, tags: impl Iterator<Item = &str>, platform: &Platform) {
-        let unknown: Vec<String> =
-            tags.filter(|tag| !self.memo.contains_key(&((*tag).into(), platform.clone()))).map(Into::into).collect();
-        let (registry, name) = (self.registry, self.name);
-        let now = self.options.now;
-        let memo = &mut self.memo;
-        bounded(
-            unknown.into_iter().map(|tag| async move {
-                let answer = ask(registry, name, &tag, platform, now).await;
-                (tag, answer)
-            }),
-            TIMES_IN_FLIGHT,
-            |(tag, answer)| {
-                memo.insert((tag, platform.clone()), answer);
-            },
-        )
-        .await;
-    }
-
-    async fn known(&mut self, tag: &str, platform: &Platform) -> Answer {
-        let key = (tag.to_owned(), platform.clone());
-        if let Some(answer) = self.memo.get(&key) {
-            return answer.clone();
-        }
-        let answer = ask(self.registry, self.name, tag, platform, self.options.now).await;
-        self.memo.insert(key, answer.clone());
-        answer
-    }
-
-    async fn created(&mut self, tag: &str, platform: &Platform) -> Result<Created, RegistryError> {
-        match self.known(tag, platform).await {
-            Ok(Known { created: Some(created), .. }) => Ok(Created::At(created)),
-            Ok(_) => Ok(Created::Unknown),
-            Err(error) if error.is_lasting() => Ok(Created::Unavailable(error.to_string())),
-            Err(error) => Err(error),
-        }
+        Ok(())
     }
 
     /// Adds what a pinned digest or the caller's curiosity asks for.
-    async fn finish(&mut self, finding: &Finding, choice: Choice, platform: &Platform) -> Decision {
+    async fn finish(
+        self,
+        finding: &Finding,
+        choice: Choice,
+        times: &Times<'_>,
+        platform: &Platform,
+    ) -> Result<Decision, RegistryError> {
         let Choice { mut status, selected, flags, mut message, reasons, .. } = choice;
+        let Some(tag) = selected else { return Ok(Decision { status, flags, message, latest: None, reasons }) };
+        let known = times.get(tag.as_str()).and_then(|look| look.as_ref().ok());
+        let mut latest = Latest {
+            digest: known.map(|known| known.digest.clone()),
+            created: known.and_then(|known| known.created),
+            labels: Vec::new(),
+            tag,
+        };
+        if self.options.details {
+            match self.sources.registry.metadata(self.name, &latest.tag, platform).await {
+                Ok(metadata) => {
+                    latest.created = metadata.created.at(self.options.now);
+                    latest.digest = Some(metadata.digest);
+                    latest.labels = metadata.labels.into_iter().collect();
+                }
+                // It is an extra: the choice stands without it.
+                Err(error) => message = message.or(Some(error.to_string())),
+            }
+        }
         let pinned = finding.container.digest.as_ref();
-        let mut latest = selected.map(|tag| Latest { tag, digest: None, created: None, labels: Vec::new() });
-        if let Some(latest) = &mut latest {
-            let key = (latest.tag.clone(), platform.clone());
-            if self.options.details || self.memo.contains_key(&key) {
-                match self.known(&latest.tag, platform).await {
-                    Ok(known) => {
-                        (latest.digest, latest.created) = (Some(known.digest), known.created);
-                        latest.labels = known.labels;
-                    }
-                    Err(error) if pinned.is_none() => message = message.or(Some(error.to_string())),
-                    Err(_) => {}
-                }
+        if pinned.is_some() && matches!(status, Status::Update | Status::Current) {
+            if latest.digest.is_none() {
+                latest.digest = Some(self.sources.registry.digest(self.name, &latest.tag).await?);
             }
-            let moves = matches!(status, Status::Update | Status::Current);
-            if pinned.is_some() && moves && latest.digest.is_none() {
-                match self.registry.digest(self.name, &latest.tag).await {
-                    Ok(digest) => latest.digest = Some(digest),
-                    Err(error) => return Decision::fault(Status::RegistryError, error.to_string()),
-                }
-            }
-            if status == Status::Current && pinned.is_some() && latest.digest.as_ref() != pinned {
+            if status == Status::Current && latest.digest.as_ref() != pinned {
                 status = Status::Update;
                 message = Some(format!("the tag `{}` points at another image than the pinned digest", latest.tag));
             }
         }
-        Decision { status, flags, message, latest, reasons }
+        Ok(Decision { status, flags, message, latest: Some(latest), reasons })
     }
 }
 
-async fn ask(registry: &Registry, name: &ImageName, tag: &str, platform: &Platform, now: Timestamp) -> Answer {
-    let metadata = registry.metadata(name, tag, platform).await?;
-    Ok(Known {
-        digest: metadata.digest,
-        created: metadata.created.at(now),
-        labels: metadata.labels.into_iter().collect(),
-    })
+/// What a look says of a tag's creation time.
+fn created(look: &TagLook) -> Created {
+    match look {
+        Ok(TagTime { created: Some(created), .. }) => Created::At(*created),
+        Ok(TagTime { created: None, .. }) => Created::Unknown,
+        Err(error) => Created::Unavailable(error.to_string()),
+    }
 }
 
-fn too_many(matching: usize, limit: usize) -> String {
+fn too_many(unseen: usize, limit: usize) -> String {
     format!(
-        "{matching} tags match and would have to be asked for their creation time, more than {limit}: narrow the \
-         filter, or set an order that needs no times, such as `leadsman.dev/order.<container>: numerical`"
+        "{unseen} matching tags would have to be asked for their creation time, more than {limit}: narrow the filter, \
+         or set an order that needs no times, such as `leadsman.dev/order.<container>: numerical`"
     )
 }

@@ -22,7 +22,7 @@ use crate::detect::{Container, DetectOptions};
 use crate::diagnostic::{Diagnostic, Level};
 use crate::manifest::Limits;
 use crate::reference::{Digest, ImageName};
-use crate::registry::Registry;
+use crate::registry::{Registry, TimeCache};
 use crate::source::{self, Files};
 use crate::status::{Flag, Status};
 
@@ -141,6 +141,15 @@ impl Report {
     }
 }
 
+/// Who answers questions about images.
+#[derive(Debug, Clone, Copy)]
+pub struct Sources<'a> {
+    /// The registries.
+    pub registry: &'a Registry,
+    /// What is known of creation times, and what becomes known.
+    pub times: &'a TimeCache,
+}
+
 /// How far a scan has come, for whoever watches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress<'a> {
@@ -182,11 +191,11 @@ impl ScanOptions {
 
 /// Runs the whole pipeline over `files`: read, detect, look up, choose, and try the edits.
 ///
-/// Without a registry nothing is asked. `narrow` says which containers are looked at further; `progress` hears how
+/// Without sources nothing is asked. `narrow` says which containers are looked at further; `progress` hears how
 /// far it is. Updates that could not be written have the status that says so, though nothing is written here.
 pub async fn scan(
     files: &dyn Files,
-    registry: Option<&Registry>,
+    sources: Option<Sources<'_>>,
     options: &ScanOptions,
     narrow: &dyn Fn(&Container) -> bool,
     progress: &dyn Fn(Progress<'_>),
@@ -203,16 +212,16 @@ pub async fn scan(
         report.findings.extend(containers.into_iter().map(|container| Finding::new(&name, container)));
         report.files.push(ReportedFile { index, findings: start..report.findings.len() });
     }
-    if let Some(registry) = registry {
-        let before = registry.requests();
+    if let Some(sources) = sources {
+        let before = sources.registry.requests();
         let asked: Vec<usize> = (0..report.findings.len())
             .filter(|index| {
                 let finding = &report.findings[*index];
                 options.asks_about(finding) && narrow(&finding.container)
             })
             .collect();
-        report.summary.images = look_up::look_up(&mut report.findings, &asked, registry, options, progress).await;
-        report.summary.registry_requests = registry.requests() - before;
+        report.summary.images = look_up::look_up(&mut report.findings, &asked, sources, options, progress).await;
+        report.summary.registry_requests = sources.registry.requests() - before;
     }
     report.try_edits(files, options);
     report.summary.containers = report.findings.len();
