@@ -1,1 +1,25 @@
-//! stub
+//! Leadsman, the program: keeps the container images in Helm releases up to date, by pull request.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`cli`] | subcommands and their flags |
+//! | [`clock`] | the time |
+//! | [`config`] | the configuration, its schema and where each value came from |
+//! | [`forge`] | where pull requests live; today a plain local repository |
+//! | [`output`] | everything that is printed |
+//! | [`plan`] | choices to wanted pull requests (pure) |
+//! | [`pulls`] | wanted against actual pull requests: actions (pure), and who carries them out |
+//! | [`render`] | every text that goes into a pull request |
+//! | [`store`] | the only SQL |
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr))]
+
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod forge;
+pub mod output;
+pub mod plan;
+pub mod pulls;
+pub mod render;
+pub mod store;

@@ -60,6 +60,8 @@ codes! {
     Template = Info "template",
     /// Two releases of one configured path claim one name (S1.6).
     DuplicateRelease = Warning "duplicate-release",
+    /// A workload's images stand in one file and the annotations that automate it in another (S1.6).
+    AnnotationsElsewhere = Info "annotations-elsewhere",
     /// The document is encrypted with SOPS: read, never edited (S1.7).
     Encrypted = Info "encrypted",
     /// A plain tag would be read as a number, boolean, date or null by YAML (S2.3).

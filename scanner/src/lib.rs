@@ -27,3 +27,4 @@ pub mod registry;
 pub mod scan;
 pub mod source;
 pub mod status;
+pub mod suggest;

@@ -129,8 +129,12 @@ words! {
         Variant = "variant",
         /// It is younger than the minimum age, or its age is unknown (S6.7).
         TooYoung = "too-young",
+        /// It is no version, and versions are what it is ordered by (S4.5).
+        NoVersion = "no-version",
         /// It has no number to order by (S4.5).
         NoNumber = "no-number",
+        /// The group to order by took no part in the match (S4.5).
+        NoText = "no-text",
         /// It has no usable creation time (S6.2).
         NoCreationTime = "no-creation-time",
         /// Its metadata is lastingly not to be had (S6.3).

@@ -1,3 +1,8 @@
-//! Real parts, stories, cases and benchmarks for Leadsman.
+//! What Leadsman is tested with: real servers, made-up folders of manifests, and measuring.
 
+#![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test part that fails should end the test")]
+
+pub mod corpus;
+pub mod measure;
+pub mod program;
 pub mod registry;

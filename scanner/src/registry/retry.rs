@@ -34,7 +34,7 @@ pub(super) fn retry_after(header: &str, date: Option<&str>) -> Option<Duration> 
     Some(Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO))
 }
 
-fn http_date(text: &str) -> Option<Timestamp> {
+pub(super) fn http_date(text: &str) -> Option<Timestamp> {
     static PARSER: DateTimeParser = DateTimeParser::new();
     PARSER.parse_timestamp(text).ok()
 }

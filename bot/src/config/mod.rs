@@ -1,0 +1,134 @@
+//! The configuration of the program: its types, their documentation and defaults, and how a value is found.
+//!
+//! Looked for in this order: `--config`, `LEADSMAN_CONFIG`, `leadsman.yaml` in the user's configuration folder. Never in
+//! the tree that is scanned nor in the working directory: a pull request must not bring a mirror or a certificate
+//! authority of its own. Every value can be given as a `LEADSMAN_…` variable, which wins over the file. Secrets are
+//! named here, never held: a file or a variable has them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+mod load;
+mod registries;
+mod secret;
+mod tree;
+mod values;
+
+pub use load::{Environment, Loaded, Setting, Source, user_folder};
+pub use tree::Origin;
+pub use values::{MirrorUrl, Platform, Span};
+
+/// The file's name in the user's configuration folder.
+pub const FILE_NAME: &str = "leadsman.yaml";
+
+/// The configuration of Leadsman. Every key may also be given as an environment variable: `LEADSMAN_` and the key in
+/// upper case (`LEADSMAN_PLATFORM`), a map as one JSON value (`LEADSMAN_REGISTRIES`). A variable wins over the file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(title = "Leadsman configuration")]
+pub struct Config {
+    /// Registries by host, such as `docker.io` or `registry.example.com:5000`: mirrors, credentials, certificate
+    /// authorities and limits. A host named here counts as a host in image references even without a dot or port.
+    pub registries: BTreeMap<String, Registry>,
+    /// Whose creation time counts for an image of many platforms: `os/architecture`, or `os/architecture/variant`.
+    pub platform: Platform,
+    /// An order by creation time asks each matching tag for its time once. An image with more new matching tags than
+    /// this is `too-many-tags` instead.
+    #[schemars(range(min = 1))]
+    pub max_new_tags: u32,
+    /// The longest that one image may take in all, with its pages, retries and waiting.
+    pub image_timeout: Span,
+    /// Where creation times are kept between runs. The user's cache folder if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_dir: Option<PathBuf>,
+    /// Where `leadsman run` keeps its store. The user's data folder if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_dir: Option<PathBuf>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            registries: BTreeMap::new(),
+            platform: Platform::default(),
+            max_new_tags: 500,
+            image_timeout: Span::from_secs(60),
+            cache_dir: None,
+            data_dir: None,
+        }
+    }
+}
+
+/// What is special about one registry host.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Registry {
+    /// Ask this registry instead, such as `http://127.0.0.1:5000`. It gets the credentials of its own entry, never
+    /// those of the host it stands for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<MirrorUrl>,
+    /// The user name. Without one, docker's configuration and its credential helpers are asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// A file that holds the password or token; white space at its end is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password_file: Option<PathBuf>,
+    /// The name of an environment variable that holds the password or token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password_env: Option<String>,
+    /// A file of PEM certificates that this host's certificate may be signed by, besides the usual ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca: Option<PathBuf>,
+    /// Speak plain HTTP instead of TLS. Loopback hosts are spoken to so anyway.
+    pub insecure: bool,
+    /// Images of this host that are asked for at a time; 16 if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 256))]
+    pub concurrency: Option<u16>,
+    /// Requests per second to this host at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub rate: Option<u32>,
+}
+
+impl Config {
+    /// The JSON Schema of the configuration file.
+    #[must_use]
+    pub fn schema() -> schemars::Schema {
+        schemars::schema_for!(Self)
+    }
+
+    /// The longest that one image may take.
+    #[must_use]
+    pub fn image_timeout(&self) -> Duration {
+        self.image_timeout.duration()
+    }
+
+    /// Where caches lie: `cache_dir`, or the user's cache folder; `None` where there is no home.
+    #[must_use]
+    pub fn cache_folder(&self) -> Option<PathBuf> {
+        self.cache_dir.clone().or_else(|| user_folder(etcetera::BaseStrategy::cache_dir))
+    }
+
+    /// Where the store lies: `data_dir`, or the user's data folder; `None` where there is no home.
+    #[must_use]
+    pub fn data_folder(&self) -> Option<PathBuf> {
+        self.data_dir.clone().or_else(|| user_folder(etcetera::BaseStrategy::data_dir))
+    }
+}
+
+/// Files that the configuration names are relative to the folder it lies in.
+fn absolute(base: &Path, path: &mut Option<PathBuf>) {
+    if let Some(path) = path
+        && path.is_relative()
+    {
+        *path = base.join(&*path);
+    }
+}
+
+#[cfg(test)]
+mod tests;

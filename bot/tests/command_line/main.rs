@@ -1,0 +1,9 @@
+//! The program as a user runs it: arguments in, output and exit code out.
+
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+
+mod harness;
+
+mod configuration;
+mod filter;
+mod surface;
