@@ -1,7 +1,8 @@
 //! Manifests in folders: which files there are, in an order that is always the same (S1.1, S1.2).
 //!
 //! A folder gives the answer that its commit would: what git ignores, `.git`, nested repositories and charts are left
-//! out, hidden files are read, symbolic links are not followed. Only a path that was named directly may be a link.
+//! out, hidden files are read, symbolic links are not followed. Only a path that was named directly may be a link, or
+//! ignored: it is wanted.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
