@@ -6,3 +6,4 @@ pub mod corpus;
 pub mod measure;
 pub mod program;
 pub mod registry;
+pub mod repository;

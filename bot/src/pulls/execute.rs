@@ -5,6 +5,7 @@
 //!
 //! 1. after `prepare`: there are objects that nothing refers to; the same commits come out again;
 //! 2. after `record`: the store knows heads that no branch has; the branch is where it was, and moves next time;
+//!    What ended is known as ended, and a branch that should have gone goes next time;
 //! 3. after `carry_out`: branches are at heads that the store knows as ours, and next time it learns that they are.
 //!
 //! Decides nothing. A decision that cannot be carried out becomes a [`Done`] with its error, and the others go on.
@@ -116,10 +117,11 @@ pub async fn record(
     Ok(())
 }
 
-/// The end or new beginning of a pull request that needs nothing of its branch.
+/// The end or new beginning of a pull request. It is written down before a branch is deleted, so that a branch that
+/// we deleted is never taken for one that a person deleted.
 fn ended(decision: &Decision) -> Option<Outcome> {
     let state = match decision.action {
-        Action::Close { state, delete: None } => state,
+        Action::Close { state, .. } => state,
         Action::Reopen => State::Open,
         _ => return None,
     };
@@ -210,11 +212,8 @@ pub async fn conclude(
                     let known = before.is_some_and(|pull| pull.left_alone.as_ref() == Some(&decision.reason));
                     if known { None } else { open(None, Some(decision.reason.clone()), Some(event(decision))) }
                 }
-                Action::Close { state, delete: Some(_) } => {
-                    Some(Outcome { number, state: *state, head: None, left_alone: None, event: Some(event(decision)) })
-                }
                 // Written down before anything was opened.
-                Action::Close { delete: None, .. } | Action::Reopen | Action::HoldBack => None,
+                Action::Close { .. } | Action::Reopen | Action::HoldBack => None,
             }
         })
         .collect();

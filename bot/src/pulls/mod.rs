@@ -376,12 +376,13 @@ fn about_none(facts: &Facts<'_>, key: &Key) -> Option<(Action, String)> {
     })
 }
 
-/// Branches whose pull request is merged and that nothing is wanted on: our commit is in the base, so they can go.
+/// Branches whose pull request is over, that hold our commit only and that nothing is wanted on.
 fn leftovers(facts: &Facts<'_>) -> Vec<Decision> {
     let busy: BTreeSet<&str> =
         facts.pulls.iter().filter(|pull| pull.state == State::Open).map(|pull| pull.branch.as_str()).collect();
     let mut decisions = BTreeMap::new();
-    for pull in facts.pulls.iter().filter(|pull| pull.state == State::Merged && !busy.contains(&*pull.branch)) {
+    let over = |pull: &&Pull| matches!(pull.state, State::Merged | State::Closed) && !busy.contains(&*pull.branch);
+    for pull in facts.pulls.iter().filter(over) {
         let Head::Ours { id, .. } = facts.surveyed.head(&pull.branch) else { continue };
         let free = !facts.surveyed.checked_out.contains_key(&pull.branch);
         if free && !facts.wanted.contains_key(&pull.key) && pull.heads.contains_key(id) {
@@ -391,8 +392,8 @@ fn leftovers(facts: &Facts<'_>) -> Vec<Decision> {
                     key: pull.key.clone(),
                     branch: pull.branch.clone(),
                     number: Some(pull.number),
-                    action: Action::Close { state: State::Merged, delete: Some(*id) },
-                    reason: "the base has it, so its branch goes".into(),
+                    action: Action::Close { state: pull.state, delete: Some(*id) },
+                    reason: "it is over, so its branch goes".into(),
                 },
             );
         }

@@ -17,7 +17,7 @@ const MAX_HOLDER: u64 = 512;
 /// A data folder that is ours until this is dropped.
 #[derive(Debug)]
 pub struct FolderLock {
-    _file: File,
+    file: File,
 }
 
 /// Why a data folder is not to be had.
@@ -39,6 +39,13 @@ pub enum LockError {
         /// What the system says.
         source: std::io::Error,
     },
+}
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // A child that is being started right now may hold a copy of the file: closing ours would not be enough.
+        let _ = self.file.unlock();
+    }
 }
 
 impl FolderLock {
@@ -67,6 +74,6 @@ impl FolderLock {
             Err(TryLockError::Error(source)) => return Err(fail(source)),
         }
         file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{holder}")).map_err(fail)?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 }
