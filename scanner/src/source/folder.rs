@@ -89,17 +89,12 @@ pub fn walk(paths: &[PathBuf]) -> FolderFiles {
         }
         found.files[start..].sort_by(|a, b| a.name.cmp(&b.name));
         if paths.len() > 1 {
-            let mut at = start;
-            while let Some(entry) = found.files.get(at) {
+            let own = found.files.split_off(start);
+            found.files.extend(own.into_iter().filter(|entry| {
                 let rest = entry.path.strip_prefix(path).unwrap_or(Path::new(""));
                 // Joining nothing would add a slash.
-                let place = if rest.as_os_str().is_empty() { real.clone() } else { real.join(rest) };
-                if seen.insert(place) {
-                    at += 1;
-                } else {
-                    found.files.remove(at);
-                }
-            }
+                seen.insert(if rest.as_os_str().is_empty() { real.clone() } else { real.join(rest) })
+            }));
         }
     }
     found.diagnostics.sort_by(|a, b| (&a.file, &a.message).cmp(&(&b.file, &b.message)));
