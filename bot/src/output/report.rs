@@ -14,7 +14,7 @@ use super::json::{
     TagsView, UpdateView,
 };
 use super::table::{Cell, Shrink, Table};
-use super::text::{age, count, elapsed, escape, shorten_end, width, wrap};
+use super::text::{age, count, elapsed, escape, shorten_end, shorten_middle, width, wrap};
 use super::{Look, style};
 use crate::update::Mode;
 
@@ -30,34 +30,58 @@ pub struct ScanStyle {
     pub now: Timestamp,
 }
 
-/// The table of containers; empty without any.
+/// The table of containers; empty without any. Where a terminal is too narrow for all columns, workloads stand on
+/// lines of their own above their containers.
 #[must_use]
 pub fn scan_table(view: &ScanView, scan: ScanStyle, look: Look) -> String {
+    let wide = lay_out(view, scan, look, false);
+    match look.width {
+        Some(columns) if !wide.fits(columns) => lay_out(view, scan, look, true).render(look),
+        _ => wide.render(look),
+    }
+}
+
+fn lay_out(view: &ScanView, scan: ScanStyle, look: Look, grouped: bool) -> Table {
     let mut columns = vec![
-        ("WORKLOAD", Shrink::Middle(18)),
+        if grouped { ("  CONTAINER", Shrink::Middle(13)) } else { ("WORKLOAD", Shrink::Middle(24)) },
         ("CONTAINER", Shrink::Middle(11)),
         ("IMAGE", Shrink::Middle(16)),
         ("TAG", Shrink::Middle(15)),
-        ("FILTER", Shrink::End(12)),
+        ("FILTER", Shrink::End(11)),
         ("STATUS", Shrink::Never),
         ("FLAGS", Shrink::End(8)),
     ];
+    if grouped {
+        columns.remove(1);
+    }
     if scan.details {
         columns.push(("AGE", Shrink::Never));
-        columns.push(("DIGEST", Shrink::End(15)));
+        columns.push(("DIGEST", Shrink::Drop(15)));
     }
-    columns.push(("FILE", Shrink::Drop(16)));
+    if !grouped {
+        columns.push(("FILE", Shrink::Drop(16)));
+    }
     let mut table = Table::new(&columns);
     let mut previous: Option<&ContainerView> = None;
     for container in &view.containers {
-        // On a terminal a workload is named once; a file has it on every line, for tools that read lines.
-        let repeated = look.width.is_some()
-            && previous.is_some_and(|before| {
-                (&before.file, before.document, &before.workload.id)
-                    == (&container.file, container.document, &container.workload.id)
-            });
+        let same = previous.is_some_and(|before| {
+            (&before.file, before.document, &before.workload.id)
+                == (&container.file, container.document, &container.workload.id)
+        });
         previous = Some(container);
-        table.row(row(container, scan, repeated));
+        let mut cells = row(container, scan);
+        if grouped {
+            if !same {
+                table.note(workload_line(container, look));
+            }
+            cells.remove(0);
+            cells.pop();
+            cells[0] = cells[0].clone().indented(2);
+        } else if same && look.width.is_some() {
+            // On a terminal a workload is named once; a file has it on every line, for tools that read lines.
+            cells[0] = Cell::default();
+        }
+        table.row(cells);
         if let Some(message) = &container.message {
             let text = wrap(&escape(message), "    ", look.width);
             table.note(look.paint(style::DIM, text.trim_end_matches('\n')) + "\n");
@@ -66,10 +90,20 @@ pub fn scan_table(view: &ScanView, scan: ScanStyle, look: Look) -> String {
             table.note(explanation(reasons, look));
         }
     }
-    table.render(look)
+    table
 }
 
-fn row(container: &ContainerView, scan: ScanStyle, repeated: bool) -> Vec<Cell> {
+/// Workload and file, cut to the terminal.
+fn workload_line(container: &ContainerView, look: Look) -> String {
+    let limit = look.width.unwrap_or(usize::MAX);
+    let id = shorten_middle(&escape(&container.workload.id), limit);
+    let left = limit.saturating_sub(width(&id) + 2);
+    let file = if left < 12 { String::new() } else { shorten_middle(&escape(&container.file), left) };
+    let gap = if file.is_empty() { "" } else { "  " };
+    format!("{}{gap}{}\n", look.paint(style::HEADING, &id), look.paint(style::DIM, &file))
+}
+
+fn row(container: &ContainerView, scan: ScanStyle) -> Vec<Cell> {
     let (sign, color) = sign(container.status);
     let flags: Vec<&str> = container.flags.iter().map(|flag| flag.as_str()).collect();
     let quiet = if matches!(container.status, Some(Status::Ignored | Status::NotAutomated)) {
@@ -78,7 +112,7 @@ fn row(container: &ContainerView, scan: ScanStyle, repeated: bool) -> Vec<Cell> 
         Style::new()
     };
     let mut cells = vec![
-        if repeated { Cell::default() } else { Cell::styled(&container.workload.id, quiet) },
+        Cell::styled(&container.workload.id, quiet),
         Cell::styled(&container.container, quiet),
         Cell::styled(container.image.as_deref().map_or("–", familiar), quiet),
         Cell::styled(&tags(container), if container.status == Some(Status::Update) { style::HEADING } else { quiet }),

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use leadsman_scanner::diagnostic::{Diagnostic, Level};
 
-use super::text::{escape, escape_line, width};
+use super::text::{escape, escape_line, width, wrap};
 use super::{Look, style};
 
 /// Columns of a line that are shown where the terminal does not say.
@@ -111,17 +111,16 @@ pub fn diagnostic(diagnostic: &Diagnostic, path: &Path, look: Look) -> String {
         Level::Warning => ("warning", style::WARNING),
         Level::Info => ("info", style::PLACE),
     };
-    let mut out = format!(
-        "{}{} {}\n",
-        look.paint(color, word),
-        look.paint(style::DIM, &format!("[{}]:", diagnostic.code.as_str())),
-        escape(&diagnostic.message)
-    );
+    let code = format!("[{}]:", diagnostic.code.as_str());
+    let message = wrap(&format!("{word}{code} {}", escape(&diagnostic.message)), "", look.width);
+    let text = message.get(word.len() + code.len()..).unwrap_or_default();
+    let mut out = format!("{}{}{text}", look.paint(color, word), look.paint(style::DIM, &code));
     let position = diagnostic.line.zip(diagnostic.column);
     let name = path.strip_prefix(".").unwrap_or(path).to_string_lossy();
     out.push_str(&excerpt(&Place::in_file(name, path, position), look));
     if let Some(hint) = &diagnostic.hint {
-        out.push_str(&format!("  {} {}\n", look.paint(style::GOOD, "hint:"), escape(hint)));
+        let hint = wrap(&format!("hint: {}", escape(hint)), "  ", look.width);
+        out.push_str(&hint.replacen("hint:", &look.paint(style::GOOD, "hint:"), 1));
     }
     out
 }

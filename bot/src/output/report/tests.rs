@@ -95,8 +95,9 @@ fn a_terminal_names_a_workload_once_and_is_never_exceeded() {
                 assert!(width(line) <= columns, "{columns}: {line}");
             }
             assert!(text.contains("  current-gone") || columns < 200, "{text}");
-            let init = text.lines().find(|line| line.contains("  init")).unwrap();
-            assert!(init.starts_with("   "), "{text}");
+            assert_eq!(text.matches("production:").count(), 1, "{text}");
+            let (update, current) = (text.contains("↑ update"), text.contains("✓ current"));
+            assert!(update && current, "{text}");
         }
     }
 }
