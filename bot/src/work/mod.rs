@@ -4,3 +4,4 @@
 //! is, and acts on the difference.
 
 pub mod reconcile_pulls;
+pub mod scan_repository;
