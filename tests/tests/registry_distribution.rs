@@ -8,7 +8,7 @@ use base64::Engine;
 use jiff::Timestamp;
 use leadsman_scanner::reference::{ImageName, KnownHosts};
 use leadsman_scanner::registry::{
-    Credentials, DockerConfig, HostOptions, Platform, Registry, RegistryErrorKind, RegistryOptions,
+    Authentication, Credentials, DockerConfig, HostOptions, Platform, Registry, RegistryErrorKind, RegistryOptions,
 };
 use leadsman_tests::registry::distribution::{Access, Distribution, PASSWORD, USER};
 use leadsman_tests::registry::push::{Format, Pusher, Times};
@@ -182,4 +182,25 @@ async fn tls_with_an_authority_of_its_own() {
     let error = registry.tags(&name).await.unwrap_err();
     assert!(matches!(error.kind, RegistryErrorKind::Connect { .. }), "{error:?}");
     assert!(error.to_string().contains("certificate"), "{error}");
+}
+
+#[tokio::test]
+async fn a_host_says_what_it_is() {
+    let tokens = TokenServer::start(true).await.unwrap();
+    let servers = [
+        (Distribution::start(Access::Anonymous).unwrap(), Authentication::Anonymous),
+        (Distribution::start(Access::Basic).unwrap(), Authentication::Basic),
+        (Distribution::start(Access::Token(&tokens)).unwrap(), Authentication::Token),
+    ];
+    for (server, expected) in &servers {
+        let host = server.host();
+        let user = (*expected != Authentication::Anonymous).then(|| USER.to_owned());
+        let found = Registry::new(options(&host, with_password(PASSWORD))).unwrap().check(&host).await.unwrap();
+        assert_eq!((found.authentication, found.user), (*expected, user));
+        assert_eq!(found.address.as_str(), format!("http://{host}/v2/"));
+        let found = Registry::new(options("", HostOptions::default())).unwrap().check(&host).await.unwrap();
+        assert_eq!((found.authentication, found.user), (*expected, None));
+        let wrong = Registry::new(options(&host, with_password("wrong"))).unwrap().check(&host).await;
+        assert_eq!(wrong.is_ok(), *expected == Authentication::Anonymous);
+    }
 }

@@ -14,10 +14,15 @@ use crate::output::{ColorChoice, Exit, Ui, Verbosity, style};
 
 mod completions;
 mod config;
+mod doctor;
 mod filter;
+mod inspection;
 mod man;
+mod scan;
 mod schema;
+mod suggest;
 mod tags;
+mod update;
 
 /// Keeps the container images in Helm releases up to date.
 #[derive(Debug, Parser)]
@@ -62,8 +67,12 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Scan(scan::Args),
+    Update(update::Args),
+    Suggest(suggest::Args),
     Filter(filter::Args),
     Tags(tags::Args),
+    Doctor(doctor::Args),
     Config(config::Args),
     Schema(schema::Args),
     Completions(completions::Args),
@@ -108,6 +117,13 @@ impl Context {
         self.remark("warning:", style::WARNING, text);
     }
 
+    /// Writes a result beside another one on standard output, unless `--quiet` is given.
+    pub(crate) fn say(&self, text: &str) {
+        if self.ui.verbosity != Verbosity::Quiet {
+            self.ui.say(text);
+        }
+    }
+
     fn remark(&self, word: &str, color: anstyle::Style, text: &str) {
         if self.ui.verbosity != Verbosity::Quiet {
             self.ui.say(&format!("{} {}\n", self.ui.err.paint(color, word), escape(text)));
@@ -150,7 +166,11 @@ pub fn main() -> Exit {
 
 fn run(command: Command, context: &Context) -> Outcome {
     match command {
+        Command::Scan(args) => block_on(scan::run(&args, context)),
+        Command::Update(args) => block_on(update::run(&args, context)),
+        Command::Suggest(args) => suggest::run(&args, context),
         Command::Filter(args) => filter::run(&args, context),
+        Command::Doctor(args) => block_on(doctor::run(&args, context)),
         Command::Tags(args) => block_on(tags::run(&args, context)),
         Command::Config(args) => config::run(&args, context),
         Command::Schema(args) => schema::run(&args, context),
@@ -165,6 +185,8 @@ fn block_on(command: impl Future<Output = Outcome>) -> Outcome {
     let runtime = runtime.map_err(|error| CliError::failed("could not start the program").because(&error))?;
     let outcome = runtime.block_on(async {
         tokio::select! {
+            // The command first: until it waits for something, Ctrl-C ends the program as it would any other.
+            biased;
             outcome = command => outcome,
             // Where the signal cannot be waited for, it still ends the program by itself.
             Ok(()) = tokio::signal::ctrl_c() => Ok(Exit::Interrupted),

@@ -3,7 +3,7 @@
 //! Reads files to show them, never to decide. A file that cannot be read again is shown by its name alone.
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use leadsman_scanner::diagnostic::{Diagnostic, Level};
 
@@ -103,9 +103,9 @@ fn window(line: &str, column: usize, room: usize) -> (String, usize) {
     (shown, mark)
 }
 
-/// A diagnostic with its place and its line. `root` is what the diagnostic's file is relative to.
+/// A diagnostic with its place and its line; `path` is where its file is.
 #[must_use]
-pub fn diagnostic(diagnostic: &Diagnostic, root: &Path, look: Look) -> String {
+pub fn diagnostic(diagnostic: &Diagnostic, path: &Path, look: Look) -> String {
     let (word, color) = match diagnostic.level {
         Level::Error => ("error", style::ERROR),
         Level::Warning => ("warning", style::WARNING),
@@ -117,9 +117,9 @@ pub fn diagnostic(diagnostic: &Diagnostic, root: &Path, look: Look) -> String {
         look.paint(style::DIM, &format!("[{}]:", diagnostic.code.as_str())),
         escape(&diagnostic.message)
     );
-    let path: PathBuf = if diagnostic.file.is_empty() { root.into() } else { root.join(&diagnostic.file) };
     let position = diagnostic.line.zip(diagnostic.column);
-    out.push_str(&excerpt(&Place::in_file(path.to_string_lossy(), &path, position), look));
+    let name = path.strip_prefix(".").unwrap_or(path).to_string_lossy();
+    out.push_str(&excerpt(&Place::in_file(name, path, position), look));
     if let Some(hint) = &diagnostic.hint {
         out.push_str(&format!("  {} {}\n", look.paint(style::GOOD, "hint:"), escape(hint)));
     }

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 
 use super::follow::{AlsoChanged, followers};
-use super::scalar::{Part, Quoting, rewrite};
+use super::scalar::{Part, Plain, Quoting, rewrite};
 use super::verify::{Meaning, Splice, splice};
 use crate::detect::{Container, Place};
-use crate::manifest::{CoreType, Kind, Manifest, NodeId, Style, Tree};
+use crate::manifest::{CoreType, Kind, Layout, Manifest, NodeId, Style, Tree};
 use crate::reference::{Digest, is_tag};
 use crate::status::Status;
 
@@ -347,9 +347,10 @@ impl<'a, 'c> Edit<'a, 'c> {
             Style::DoubleQuoted => Quoting::Double,
             Style::Literal | Style::Folded => return Err("it is a block scalar; write it on one line".into()),
         };
-        let string = match scalar.tag {
-            None => false,
-            Some(CoreType::Str) => true,
+        let plain = match scalar.tag {
+            None if self.is_in_json(node) => Plain::Quoted,
+            None => Plain::QuotedWhereNeeded,
+            Some(CoreType::Str) => Plain::Stays,
             Some(_) => return Err("it has a YAML tag that says it is no string".into()),
         };
         let wants = self.scalars[&node].updates().find_map(|index| self.wants[index].get(&node));
@@ -361,8 +362,17 @@ impl<'a, 'c> Edit<'a, 'c> {
             .collect();
         let range = self.tree.span(node);
         let source = self.tree.text().get(range.clone()).ok_or("its place in the file is not known")?;
-        let rewritten = rewrite(source, quoting, string, scalar.value, &parts)?;
+        let rewritten = rewrite(source, quoting, plain, scalar.value, &parts)?;
         Ok(Splice { range, text: rewritten.source, meaning: Meaning::Value(rewritten.value) })
+    }
+
+    /// Whether the value stands in JSON: in brackets all through, behind a key in double quotes.
+    fn is_in_json(&self, node: NodeId) -> bool {
+        let tree = self.tree;
+        let root = tree.document_of(node).and_then(|document| document.root);
+        let before = tree.text().get(..tree.span(node).start).and_then(|text| text.trim_end().strip_suffix(':'));
+        root.and_then(|root| tree.layout(root)) == Some(Layout::Flow)
+            && before.is_some_and(|before| before.trim_end().ends_with('"'))
     }
 
     fn edited(self, text: String, changed: Vec<NodeId>) -> Edited {

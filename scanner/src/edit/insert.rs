@@ -118,10 +118,11 @@ fn plan(tree: &Tree<'_>, insertion: &Insertion) -> Result<Splice, String> {
     if siblings.first().is_some_and(|(key, _)| tree.kind(*key) != Kind::Scalar) {
         return Err("the mapping has a key that is no scalar".into());
     }
-    let place = match (layout, after.checked_sub(1).map(|before| siblings[before])) {
-        (Layout::Block, Some(sibling)) => Place::block(tree, sibling),
-        (Layout::Flow, Some(sibling)) => Place::flow(tree, mapping, sibling),
-        (Layout::Flow, None) if siblings.is_empty() => Place::empty(tree, mapping),
+    let siblings = &siblings[..after];
+    let place = match (layout, siblings.last()) {
+        (Layout::Block, Some(_)) => Place::block(tree, siblings),
+        (Layout::Flow, Some(_)) => Place::flow(tree, mapping, siblings),
+        (Layout::Flow, None) if tree.entries(mapping).next().is_none() => Place::empty(tree, mapping),
         (_, None) => None,
     };
     let place = place.ok_or("the text around it leaves no clear place for an entry")?;
@@ -155,15 +156,24 @@ enum Quotes {
 }
 
 impl Quotes {
-    fn of(tree: &Tree<'_>, node: NodeId) -> Self {
-        if tree.kind(node) != Kind::Scalar {
-            return Self::WhereNeeded;
-        }
-        match tree.scalar(node).map(|scalar| scalar.style) {
+    /// What the scalars are written like, the last one first. Quotes that a scalar cannot do without tell nothing.
+    fn of(tree: &Tree<'_>, mut nodes: impl Iterator<Item = NodeId>) -> Self {
+        let telling = nodes.find_map(|node| {
+            let scalar = tree.scalar(node).filter(|_| tree.kind(node) == Kind::Scalar)?;
+            (!needs_quotes(scalar.value)).then_some(scalar.style)
+        });
+        match telling {
             Some(Style::SingleQuoted) => Self::Single,
             Some(Style::DoubleQuoted) => Self::Double,
             _ => Self::WhereNeeded,
         }
+    }
+
+    /// Those of keys and of values. Where keys are in double quotes it is JSON, which knows no plain strings.
+    fn of_entries(tree: &Tree<'_>, entries: &[(NodeId, NodeId)]) -> (Self, Self) {
+        let keys = Self::of(tree, entries.iter().rev().map(|(key, _)| *key));
+        let values = Self::of(tree, entries.iter().rev().map(|(_, value)| *value));
+        (keys, if keys == Self::Double { keys } else { values })
     }
 
     fn write(self, text: &str) -> String {
@@ -209,8 +219,10 @@ enum Look<'t> {
 }
 
 impl<'t> Place<'t> {
-    /// Behind an entry of a block mapping.
-    fn block(tree: &Tree<'t>, (key, value): (NodeId, NodeId)) -> Option<Self> {
+    /// Behind the last of some entries of a block mapping.
+    fn block(tree: &Tree<'t>, siblings: &[(NodeId, NodeId)]) -> Option<Self> {
+        let (key, value) = *siblings.last()?;
+        let (keys, values) = Quotes::of_entries(tree, siblings);
         let text = tree.text();
         let key_start = tree.span(key).start;
         let indentation = indentation(text, key_start)?;
@@ -241,14 +253,15 @@ impl<'t> Place<'t> {
                 flow: false,
                 trailing_comma: false,
             },
-            keys: Quotes::of(tree, key),
-            values: Quotes::of(tree, value),
+            keys,
+            values,
             colon: ": ",
         })
     }
 
-    /// Behind an entry of a flow mapping.
-    fn flow(tree: &Tree<'t>, mapping: NodeId, (key, value): (NodeId, NodeId)) -> Option<Self> {
+    /// Behind the last of some entries of a flow mapping.
+    fn flow(tree: &Tree<'t>, mapping: NodeId, siblings: &[(NodeId, NodeId)]) -> Option<Self> {
+        let (key, value) = *siblings.last()?;
         let text = tree.text();
         let end = last_end(tree, value).max(tree.span(key).end);
         let colon = match text.get(tree.span(key).end..tree.span(value).start)? {
@@ -286,9 +299,9 @@ impl<'t> Place<'t> {
                 (end..end, String::new(), Look::Line { comma, first: false })
             }
         };
-        let keys = Quotes::of(tree, key);
-        // Where keys are in double quotes it is JSON, which knows no plain strings.
-        let values = if keys == Quotes::Double { keys } else { Quotes::of(tree, value) };
+        // One key tells JSON from YAML, also where it could not do without its quotes.
+        let json = tree.scalar(key).is_some_and(|key| key.style == Style::DoubleQuoted);
+        let (keys, values) = if json { (Quotes::Double, Quotes::Double) } else { Quotes::of_entries(tree, siblings) };
         Some(Self { range, kept, layout, keys, values, colon })
     }
 

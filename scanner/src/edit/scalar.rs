@@ -18,6 +18,17 @@ pub(crate) enum Quoting {
     Double,
 }
 
+/// What a plain scalar is to become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Plain {
+    /// It is put in double quotes where YAML would read its new text as no string (S7.2).
+    QuotedWhereNeeded,
+    /// It has the YAML tag of strings, so it is one without quotes.
+    Stays,
+    /// It stands in JSON, where a string has quotes.
+    Quoted,
+}
+
 /// A change within a scalar: these bytes of its value become this text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Part<'t> {
@@ -37,28 +48,32 @@ pub(crate) struct Rewritten {
 }
 
 /// Puts the parts, which are in order and apart, into the scalar written as `source` with the value `value`, keeping
-/// its quoting (S7.1). A plain scalar that would become something else than a string gets double quotes, unless
-/// `string` says that it has the explicit YAML tag of strings (S7.2).
+/// its quoting, or a plain one as `plain` says (S7.1, S7.2).
 ///
 /// # Errors
 /// Why the scalar cannot be changed: it goes over several lines, or is written in a way whose bytes cannot be told.
 pub(crate) fn rewrite(
     source: &str,
     quoting: Quoting,
-    string: bool,
+    plain: Plain,
     value: &str,
     parts: &[Part<'_>],
 ) -> Result<Rewritten, String> {
     if source.contains(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']) {
         return Err("its text goes over several lines".into());
     }
-    let new_value = replaced(value, parts, |offset| Some(offset)).ok_or_else(cannot_tell)?;
+    let new_value = replaced(value, parts, Some).ok_or_else(cannot_tell)?;
     let source = match quoting {
         Quoting::Plain => {
             if source != value {
                 return Err(cannot_tell());
             }
-            if !string && needs_quotes(&new_value) { double_quoted(&new_value) } else { new_value.clone() }
+            let quoted = match plain {
+                Plain::QuotedWhereNeeded => needs_quotes(&new_value),
+                Plain::Stays => false,
+                Plain::Quoted => true,
+            };
+            if quoted { double_quoted(&new_value) } else { new_value.clone() }
         }
         Quoting::Single | Quoting::Double => {
             let units = decode(source, quoting).ok_or_else(cannot_tell)?;
@@ -429,7 +444,7 @@ mod tests {
     fn change(source: &str, quoting: Quoting, value: &str, old: &str, new: &str) -> Result<String, String> {
         let start = value.rfind(old).unwrap();
         let part = Part { range: start..start + old.len(), text: new };
-        rewrite(source, quoting, false, value, &[part]).map(|rewritten| {
+        rewrite(source, quoting, Plain::QuotedWhereNeeded, value, &[part]).map(|rewritten| {
             assert_eq!(rewritten.value, format!("{}{new}{}", &value[..start], &value[start + old.len()..]));
             rewritten.source
         })
@@ -437,12 +452,12 @@ mod tests {
 
     #[test]
     fn a_scalar_keeps_its_quoting_s7_2() {
-        use Quoting::{Double, Plain, Single};
+        use Quoting::{Double, Single};
         for (source, quoting, value, old, new, expected) in [
-            ("1.9", Plain, "1.9", "1.9", "1.10", r#""1.10""#),
-            ("1.9", Plain, "1.9", "1.9", "1.9.1", "1.9.1"),
-            ("a:1", Plain, "a:1", "1", "1.10", "a:1.10"),
-            ("1:a", Plain, "1:a", "a", "20", r#""1:20""#),
+            ("1.9", Quoting::Plain, "1.9", "1.9", "1.10", r#""1.10""#),
+            ("1.9", Quoting::Plain, "1.9", "1.9", "1.9.1", "1.9.1"),
+            ("a:1", Quoting::Plain, "a:1", "1", "1.10", "a:1.10"),
+            ("1:a", Quoting::Plain, "1:a", "a", "20", r#""1:20""#),
             ("'1.9'", Single, "1.9", "1.9", "1.10", "'1.10'"),
             ("'a''b:1'", Single, "a'b:1", "1", "2", "'a''b:2'"),
             (r#""a:1""#, Double, "a:1", "1", "2", r#""a:2""#),
@@ -458,19 +473,19 @@ mod tests {
     fn two_parts_of_one_scalar_change_together_s2_6() {
         let value = "v1@sha256:00";
         let parts = [Part { range: 0..2, text: "v2" }, Part { range: 3..12, text: "sha256:11" }];
-        let rewritten = rewrite(value, Quoting::Plain, false, value, &parts).unwrap();
+        let rewritten = rewrite(value, Quoting::Plain, Plain::QuotedWhereNeeded, value, &parts).unwrap();
         assert_eq!(rewritten.source, "v2@sha256:11");
         assert_eq!(rewritten.source, rewritten.value);
     }
 
     #[test]
     fn what_cannot_be_told_is_refused_s7_4() {
-        use Quoting::{Double, Plain, Single};
+        use Quoting::{Double, Single};
         for (source, quoting, value) in [
-            ("a\n  :1", Plain, "a :1"),
+            ("a\n  :1", Quoting::Plain, "a :1"),
             ("'a\n:1'", Single, "a :1"),
             ("\"a\\\n:1\"", Double, "a:1"),
-            ("b:1", Plain, "a:1"),
+            ("b:1", Quoting::Plain, "a:1"),
             ("'b:1'", Single, "a:1"),
             ("'a:1", Single, "a:1"),
             ("'a':1'", Single, "a':1"),
@@ -483,15 +498,18 @@ mod tests {
         }
         // An offset inside an escaped character.
         let part = Part { range: 1..2, text: "x" };
-        assert!(rewrite(r#""\u00e9""#, Double, false, "é", std::slice::from_ref(&part)).is_err());
-        assert!(rewrite("é", Plain, false, "é", &[part]).is_err());
+        assert!(rewrite(r#""\u00e9""#, Double, Plain::QuotedWhereNeeded, "é", std::slice::from_ref(&part)).is_err());
+        assert!(rewrite("é", Quoting::Plain, Plain::QuotedWhereNeeded, "é", &[part]).is_err());
     }
 
     #[test]
     fn a_tag_of_strings_makes_quotes_needless_s7_2() {
         let part = Part { range: 0..3, text: "1.10" };
-        let rewritten = rewrite("1.9", Quoting::Plain, true, "1.9", &[part]).unwrap();
+        let rewritten = rewrite("1.9", Quoting::Plain, Plain::Stays, "1.9", std::slice::from_ref(&part)).unwrap();
         assert_eq!(rewritten.source, "1.10");
+        let part = Part { text: "v2", ..part };
+        let rewritten = rewrite("1.9", Quoting::Plain, Plain::Quoted, "1.9", &[part]).unwrap();
+        assert_eq!(rewritten.source, "\"v2\"");
     }
 
     #[test]

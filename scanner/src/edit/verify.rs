@@ -11,6 +11,8 @@ use std::ops::Range;
 
 use granit_parser::{Event, Parser, ScalarStyle, Span, StrInput, options};
 
+const NOT_FOUND: &str = "the place for a new entry was not found";
+
 /// One place where the text changes, and what that is to mean.
 #[derive(Debug, Clone)]
 pub(super) struct Splice {
@@ -192,9 +194,9 @@ fn compare<S: Borrow<Splice>>(old_text: &str, new_text: &str, splices: &[S]) -> 
                 open.push(Open { children: 0, insertion: insertion.map(|(_, after, nodes)| (2 * after, nodes)) });
             }
             Event::MappingEnd | Event::SequenceEnd => {
-                if open.pop().is_some_and(|closed| closed.insertion.is_some()) {
-                    return Err(Mismatch { at, reason: "the place for a new entry was not found".into() });
-                }
+                let missed = open.pop().and_then(|closed| closed.insertion);
+                let missed = missed.map(|_| Mismatch { at, reason: NOT_FOUND.into() });
+                missed.map_or(Ok(()), Err)?;
             }
             Event::Scalar(..) | Event::Alias(_) | Event::UnresolvedAlias(_) => count_child(&mut open),
             _ => {}
@@ -208,7 +210,7 @@ fn compare<S: Borrow<Splice>>(old_text: &str, new_text: &str, splices: &[S]) -> 
         return Err(Mismatch { at: range.end, reason: "the place to change was not found".into() });
     }
     if let Some((mapping, ..)) = insertions.pop() {
-        return Err(Mismatch { at: mapping, reason: "the place for a new entry was not found".into() });
+        return Err(Mismatch { at: mapping, reason: NOT_FOUND.into() });
     }
     if old_events.comments() != new_events.comments() {
         return Err(fail("a comment reads differently"));

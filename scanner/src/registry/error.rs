@@ -18,8 +18,8 @@ const MAX_MESSAGE: usize = 200;
 pub struct RegistryError {
     /// The host that was asked, which is the mirror's where one is configured.
     pub host: Box<str>,
-    /// The image that was asked for.
-    pub image: ImageName,
+    /// The image that was asked for; `None` where the question was about the host itself.
+    pub image: Option<ImageName>,
     /// What happened.
     pub kind: RegistryErrorKind,
 }
@@ -40,7 +40,11 @@ impl RegistryError {
 impl fmt::Display for RegistryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { host, image, kind } = self;
-        write!(f, "asking `{}` for `{image}`: {kind}", printable(host, MAX_MESSAGE))?;
+        write!(f, "asking `{}`", printable(host, MAX_MESSAGE))?;
+        if let Some(image) = image {
+            write!(f, " for `{image}`")?;
+        }
+        write!(f, ": {kind}")?;
         if let Some(advice) = kind.advice(host) {
             write!(f, "; {advice}")?;
         }
@@ -59,6 +63,8 @@ pub enum Part {
     Config,
     /// The answer of a token server.
     Token,
+    /// The API's root, which says that the host is a registry.
+    Root,
 }
 
 impl fmt::Display for Part {
@@ -68,6 +74,7 @@ impl fmt::Display for Part {
             Self::Manifest => "the manifest",
             Self::Config => "the image's configuration",
             Self::Token => "the token",
+            Self::Root => "the answer",
         })
     }
 }
@@ -333,7 +340,7 @@ mod tests {
 
     fn error(kind: RegistryErrorKind) -> RegistryError {
         let image = ImageName::parse("quay.io/a/b", &KnownHosts::default()).unwrap();
-        RegistryError { host: "quay.io".into(), image, kind }
+        RegistryError { host: "quay.io".into(), image: Some(image), kind }
     }
 
     #[test]

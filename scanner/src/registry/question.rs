@@ -154,6 +154,10 @@ impl Question<'_> {
             if wait >= left {
                 return Err(error);
             }
+            if matches!(error, Kind::RateLimited { .. }) {
+                // What it asks of one, it asks of all.
+                self.host.hold(wait);
+            }
             tokio::time::sleep(wait).await;
         }
     }
@@ -238,7 +242,7 @@ impl Question<'_> {
         }
     }
 
-    /// Empty for the host itself, as `docker login` asks.
+    /// The scope that pulling needs; none for the host itself.
     fn usual_scope(&self) -> String {
         if self.repository.is_empty() {
             return String::new();
@@ -290,7 +294,11 @@ impl Question<'_> {
             }
             let docker =
                 self.shared.docker.get_or_init(async || DockerFile::read(&self.shared.options.docker_config)).await;
-            docker.as_ref().map_err(Clone::clone)?.credentials(&self.host.name).await
+            docker
+                .as_ref()
+                .map_err(Clone::clone)?
+                .credentials(&self.host.name, self.shared.options.helper_timeout)
+                .await
         });
         match found.await {
             Ok(credentials) => Ok(credentials.as_ref()),
