@@ -56,7 +56,9 @@ pub fn secrets(config: &Config, environment: &Environment) -> Vec<CheckView> {
         match registry.password(environment, host) {
             Ok(Some(_)) => checks.push(CheckView::ok(name, "configured, and the password can be read")),
             Ok(None) => {}
-            Err(error) => checks.push(CheckView::failed(name, error.to_string(), "see `registries` in the configuration")),
+            Err(error) => {
+                checks.push(CheckView::failed(name, error.to_string(), "see `registries` in the configuration"))
+            }
         }
         if let Err(error) = registry.check_ca(host) {
             let name = format!("certificates of {host}");
@@ -100,7 +102,11 @@ pub fn docker(environment: &Environment) -> Vec<CheckView> {
             return vec![CheckView::failed(NAME, message, "let this user read it, or set `DOCKER_CONFIG`")];
         }
     };
-    let text = if size > MAX_DOCKER { Err("it is too large".to_owned()) } else { std::fs::read(&path).map_err(|error| error.to_string()) };
+    let text = if size > MAX_DOCKER {
+        Err("it is too large".to_owned())
+    } else {
+        std::fs::read(&path).map_err(|error| error.to_string())
+    };
     let parsed = text.and_then(|text| {
         // The parser's own words may quote a secret; its place does not.
         serde_json::from_slice::<serde_json::Value>(&text)
@@ -116,7 +122,11 @@ pub fn docker(environment: &Environment) -> Vec<CheckView> {
     let count = |key: &str| value.get(key).and_then(serde_json::Value::as_object).map_or(0, serde_json::Map::len);
     let mut checks = vec![CheckView::ok(
         NAME,
-        format!("{shown}: {} hosts with credentials, {} with a helper of their own", count("auths"), count("credHelpers")),
+        format!(
+            "{shown}: {} hosts with credentials, {} with a helper of their own",
+            count("auths"),
+            count("credHelpers")
+        ),
     )];
     let own = value.get("credHelpers").and_then(serde_json::Value::as_object).into_iter().flatten();
     let mut helpers: Vec<&str> = own.filter_map(|(_, helper)| helper.as_str()).collect();
@@ -130,7 +140,8 @@ pub fn docker(environment: &Environment) -> Vec<CheckView> {
 fn check_helper(helper: &str, environment: &Environment) -> CheckView {
     let program = format!("docker-credential-{helper}");
     let name = format!("credential helper {helper}");
-    let folders = std::env::split_paths(environment.get("PATH").unwrap_or_default()).map(|folder| folder.join(&program));
+    let folders =
+        std::env::split_paths(environment.get("PATH").unwrap_or_default()).map(|folder| folder.join(&program));
     match folders.into_iter().find(|path| path.is_file()) {
         Some(path) => CheckView::ok(name, path.display().to_string()),
         None => CheckView::failed(
@@ -157,11 +168,14 @@ fn reached(host: &str, probe: &Probe, took: Duration) -> CheckView {
     let by = if probe.host == host { String::new() } else { format!(" by its mirror {}", probe.host) };
     let transport = if probe.secure { "TLS" } else { "plain HTTP" };
     let reached = format!("reached{by} over {transport} in {}", elapsed(took));
-    let login = format!("`docker login {}`, or set `username` and `password_file` for it in the configuration", probe.host);
+    let login =
+        format!("`docker login {}`, or set `username` and `password_file` for it in the configuration", probe.host);
     match (&probe.error, probe.access, probe.has_credentials) {
         (None, Some(Access::Open), _) => CheckView::ok(name, format!("{reached}; it asks for no credentials")),
         (None, _, true) => CheckView::ok(name, format!("{reached}; your credentials are accepted")),
-        (None, _, false) => CheckView::ok(name, format!("{reached}; without credentials, which public images need not")),
+        (None, _, false) => {
+            CheckView::ok(name, format!("{reached}; without credentials, which public images need not"))
+        }
         (Some(RegistryErrorKind::Denied { .. }), _, true) => {
             CheckView::failed(name, format!("{reached}; your credentials are not accepted"), login)
         }
@@ -222,11 +236,14 @@ mod tests {
     #[test]
     fn docker_helpers_must_be_on_the_path() {
         let home = tempfile::tempdir().unwrap();
-        let results = |home: &Path| docker(&environment(home)).into_iter().map(|check| check.result).collect::<Vec<_>>();
+        let results =
+            |home: &Path| docker(&environment(home)).into_iter().map(|check| check.result).collect::<Vec<_>>();
         assert_eq!(results(home.path()), [CheckResult::Ok], "no file");
         std::fs::create_dir(home.path().join(".docker")).unwrap();
         let write = |text: &str| std::fs::write(home.path().join(".docker/config.json"), text).unwrap();
-        write(r#"{"auths": {"a.io": {"auth": "hunter2"}}, "credsStore": "one", "credHelpers": {"b.io": "two", "c.io": "two"}}"#);
+        write(
+            r#"{"auths": {"a.io": {"auth": "hunter2"}}, "credsStore": "one", "credHelpers": {"b.io": "two", "c.io": "two"}}"#,
+        );
         assert_eq!(results(home.path()), [CheckResult::Ok, CheckResult::Failed, CheckResult::Failed]);
         std::fs::write(home.path().join("docker-credential-one"), "").unwrap();
         assert_eq!(results(home.path()), [CheckResult::Ok, CheckResult::Ok, CheckResult::Failed]);

@@ -100,25 +100,90 @@ async fn each_status_is_reached() {
     let server = small_registry().await;
     let host = server.host();
     let cases: Vec<(&str, String, String, Status)> = vec![
-        ("ignored", format!("{AUTOMATED}    fluxcd.io/ignore: \"true\"\n"), format!("    image: {host}/app:1.0.0\n"), Status::Ignored),
-        ("locked", format!("{AUTOMATED}    fluxcd.io/locked: \"true\"\n"), format!("    image: {host}/app:1.0.0\n"), Status::Locked),
+        (
+            "ignored",
+            format!("{AUTOMATED}    fluxcd.io/ignore: \"true\"\n"),
+            format!("    image: {host}/app:1.0.0\n"),
+            Status::Ignored,
+        ),
+        (
+            "locked",
+            format!("{AUTOMATED}    fluxcd.io/locked: \"true\"\n"),
+            format!("    image: {host}/app:1.0.0\n"),
+            Status::Locked,
+        ),
         ("invalid", AUTOMATED.into(), "    image: a:1:2\n".into(), Status::Invalid),
-        ("unresolved", format!("{AUTOMATED}    repository.fluxcd.io/x: no.where\n"), "    a: 1\n".into(), Status::Unresolved),
+        (
+            "unresolved",
+            format!("{AUTOMATED}    repository.fluxcd.io/x: no.where\n"),
+            "    a: 1\n".into(),
+            Status::Unresolved,
+        ),
         ("untagged", AUTOMATED.into(), format!("    image: {host}/app\n"), Status::Untagged),
-        ("digest-only", AUTOMATED.into(), format!("    image: {host}/app@sha256:{}\n", "0".repeat(64)), Status::DigestOnly),
+        (
+            "digest-only",
+            AUTOMATED.into(),
+            format!("    image: {host}/app@sha256:{}\n", "0".repeat(64)),
+            Status::DigestOnly,
+        ),
         ("not-automated", "    a: b\n".into(), format!("    image: {host}/app:1.0.0\n"), Status::NotAutomated),
-        ("filter-invalid", format!("{AUTOMATED}    filter.fluxcd.io/chart-image: semver:nope\n"), format!("    image: {host}/app:1.0.0\n"), Status::FilterInvalid),
+        (
+            "filter-invalid",
+            format!("{AUTOMATED}    filter.fluxcd.io/chart-image: semver:nope\n"),
+            format!("    image: {host}/app:1.0.0\n"),
+            Status::FilterInvalid,
+        ),
         ("encrypted", AUTOMATED.into(), format!("    image: {host}/app:1.0.0\nsops: {{}}\n"), Status::Encrypted),
         ("registry-error", AUTOMATED.into(), format!("    image: {host}/gone:1.0.0\n"), Status::RegistryError),
-        ("no-match", format!("{AUTOMATED}    filter.fluxcd.io/chart-image: semver:~9\n"), format!("    image: {host}/app:1.0.0\n"), Status::NoMatch),
-        ("empty", format!("{AUTOMATED}    filter.fluxcd.io/chart-image: semver:*\n"), format!("    image: {host}/empty:1.0.0\n"), Status::NoMatch),
+        (
+            "no-match",
+            format!("{AUTOMATED}    filter.fluxcd.io/chart-image: semver:~9\n"),
+            format!("    image: {host}/app:1.0.0\n"),
+            Status::NoMatch,
+        ),
+        (
+            "empty",
+            format!("{AUTOMATED}    filter.fluxcd.io/chart-image: semver:*\n"),
+            format!("    image: {host}/empty:1.0.0\n"),
+            Status::NoMatch,
+        ),
         ("no-creation-time", AUTOMATED.into(), format!("    image: {host}/app:1.0.0\n"), Status::NoCreationTime),
-        ("downgrade", format!("{AUTOMATED}    filter.fluxcd.io/chart-image: semver:*\n"), format!("    image: {host}/old:2.0.0\n"), Status::Downgrade),
-        ("variant-change", format!("{AUTOMATED}    filter.fluxcd.io/chart-image: semver:>=1.1.0-0\n"), format!("    image: {host}/app:1.1.0\n"), Status::VariantChange),
-        ("current", format!("{AUTOMATED}    filter.fluxcd.io/chart-image: semver:~1.0\n"), format!("    image: {host}/app:1.0.0\n"), Status::Current),
-        ("shared-anchor", format!("{AUTOMATED}    filter.fluxcd.io/a: semver:~1\n    filter.fluxcd.io/b: semver:~1.0\n"), format!("    a: {{image: {host}/app, tag: &t 1.0.0}}\n    b: {{image: {host}/app, tag: *t}}\n"), Status::SharedAnchor),
-        ("edit-refused", format!("{AUTOMATED}    filter.fluxcd.io/chart-image: semver:~1\n"), format!("    note: {{{{ .Release }}}}\n    image: {host}/app:1.0.0\n"), Status::EditRefused),
-        ("update", format!("{AUTOMATED}    filter.fluxcd.io/chart-image: semver:~1\n"), format!("    image: {host}/app:1.0.0\n"), Status::Update),
+        (
+            "downgrade",
+            format!("{AUTOMATED}    filter.fluxcd.io/chart-image: semver:*\n"),
+            format!("    image: {host}/old:2.0.0\n"),
+            Status::Downgrade,
+        ),
+        (
+            "variant-change",
+            format!("{AUTOMATED}    filter.fluxcd.io/chart-image: semver:>=1.1.0-0\n"),
+            format!("    image: {host}/app:1.1.0\n"),
+            Status::VariantChange,
+        ),
+        (
+            "current",
+            format!("{AUTOMATED}    filter.fluxcd.io/chart-image: semver:~1.0\n"),
+            format!("    image: {host}/app:1.0.0\n"),
+            Status::Current,
+        ),
+        (
+            "shared-anchor",
+            format!("{AUTOMATED}    filter.fluxcd.io/a: semver:~1\n    filter.fluxcd.io/b: semver:~1.0\n"),
+            format!("    a: {{image: {host}/app, tag: &t 1.0.0}}\n    b: {{image: {host}/app, tag: *t}}\n"),
+            Status::SharedAnchor,
+        ),
+        (
+            "edit-refused",
+            format!("{AUTOMATED}    filter.fluxcd.io/chart-image: semver:~1\n"),
+            format!("    note: {{{{ .Release }}}}\n    image: {host}/app:1.0.0\n"),
+            Status::EditRefused,
+        ),
+        (
+            "update",
+            format!("{AUTOMATED}    filter.fluxcd.io/chart-image: semver:~1\n"),
+            format!("    image: {host}/app:1.0.0\n"),
+            Status::Update,
+        ),
     ];
     let folder = tempfile::tempdir().unwrap();
     for (name, annotations, values, _) in &cases {

@@ -10,7 +10,8 @@ use leadsman_scanner::diagnostic::Level;
 use leadsman_scanner::status::{Status, Verdict};
 
 use super::json::{
-    ChangeView, CheckResult, DoctorView, ContainerView, FilterView, LatestView, ReasonView, ScanView, SuggestView, TagsView, UpdateView,
+    ChangeView, CheckResult, ContainerView, DoctorView, FilterView, LatestView, ReasonView, ScanView, SuggestView,
+    TagsView, UpdateView,
 };
 use super::table::{Cell, Shrink, Table};
 use super::text::{age, count, elapsed, escape, shorten_end, width, wrap};

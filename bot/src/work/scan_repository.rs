@@ -48,8 +48,8 @@ impl ScannedCommit {
 
     /// What the scan found, as the scanner tells it.
     #[must_use]
-    pub fn report(&self) -> &Report {
-        &self.report
+    pub fn into_report(self) -> Report {
+        self.report
     }
 
     /// The containers of automated workloads, in the order of the report.
