@@ -214,6 +214,30 @@ impl PullView {
 /// What was done, for people: a table, what failed, and the texts of what is new.
 #[must_use]
 pub fn show(view: &RunView, look: Look) -> String {
+    let mut out = table(view, look);
+    let texts: Vec<_> = view
+        .pulls
+        .iter()
+        .filter(|pull| pull.error.is_none() && matches!(pull.action, "opened" | "moved" | "described"))
+        .collect();
+    for pull in texts.iter().take(MAX_BODIES) {
+        out.push('\n');
+        out.push_str(&text_of(pull, look));
+    }
+    if texts.len() > MAX_BODIES {
+        let more = count(texts.len() - MAX_BODIES, "description", "descriptions");
+        out.push_str(&look.paint(style::DIM, &format!("\n… and {more} more; `--format json` lists all\n")));
+    }
+    if !out.is_empty() {
+        out.push('\n');
+    }
+    out.push_str(&summary(view));
+    out
+}
+
+/// Every pull request with what was done about it, and the containers that failed.
+#[must_use]
+pub fn table(view: &RunView, look: Look) -> String {
     let mut out = String::new();
     let mut table = Table::new(&[
         ("", Shrink::Never),
@@ -244,23 +268,6 @@ pub fn show(view: &RunView, look: Look) -> String {
         let line = escape(&format!("{place}{why}")).into_owned();
         out.push_str(&format!("{} {line}\n", look.paint(style::ERROR, status.as_str())));
     }
-    let texts: Vec<_> = view
-        .pulls
-        .iter()
-        .filter(|pull| pull.error.is_none() && matches!(pull.action, "opened" | "moved" | "described"))
-        .collect();
-    for pull in texts.iter().take(MAX_BODIES) {
-        out.push('\n');
-        out.push_str(&text_of(pull, look));
-    }
-    if texts.len() > MAX_BODIES {
-        let more = count(texts.len() - MAX_BODIES, "description", "descriptions");
-        out.push_str(&look.paint(style::DIM, &format!("\n… and {more} more; `--format json` lists all\n")));
-    }
-    if !out.is_empty() {
-        out.push('\n');
-    }
-    out.push_str(&summary(view));
     out
 }
 
@@ -280,7 +287,9 @@ pub fn text_of(pull: &PullView, look: Look) -> String {
     out
 }
 
-fn summary(view: &RunView) -> String {
+/// What was done, in one line.
+#[must_use]
+pub fn summary(view: &RunView) -> String {
     let RunSummaryView { files: _, workloads, images, registry_requests, changed, failures } = view.summary;
     let done = match (changed, view.pulls.is_empty()) {
         (0, true) => "there is nothing to propose".to_owned(),

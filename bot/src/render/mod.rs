@@ -86,9 +86,13 @@ impl Renderer {
                 _ => Ok(write!(out, "{value}")?),
             }
         });
-        for (name, filter) in
-            [("code", markdown::code as fn(&str) -> String), ("cell", markdown::cell), ("link", markdown::link)]
-        {
+        let filters: [(_, fn(&str) -> String); 4] = [
+            ("code", markdown::code),
+            ("cell", markdown::cell),
+            ("link", markdown::link),
+            ("sentence", markdown::sentence),
+        ];
+        for (name, filter) in filters {
             templates.add_filter(name, move |value: &str| Value::from_safe_string(filter(value)));
         }
         templates.add_template("title.txt", include_str!("../../../templates/pull_request/title.txt"))?;
