@@ -5,6 +5,7 @@
 //! | [`cli`] | subcommands and their flags |
 //! | [`clock`] | the time |
 //! | [`config`] | the configuration, its schema and where each value came from |
+//! | [`demo`] | a sample fleet and a sample registry |
 //! | [`doctor`] | checks of what a scan relies on |
 //! | [`forge`] | where pull requests live; today a plain local repository |
 //! | [`output`] | everything that is printed |
@@ -20,6 +21,7 @@
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod demo;
 pub mod doctor;
 pub mod forge;
 pub mod output;

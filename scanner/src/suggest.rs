@@ -59,7 +59,7 @@ pub fn suggest(manifest: &Manifest<'_>, containers: &[Container], options: &Dete
     }
     let mut suggestions = Vec::new();
     for release in releases(manifest, options) {
-        let mut search = Search { tree, hosts: &options.hosts, taken: &taken, found: Vec::new() };
+        let mut search = Search { tree, hosts: &options.hosts, taken: taken.clone(), found: Vec::new() };
         let values = release.body.filter(|values| tree.kind(*values) == Kind::Mapping);
         if let Some(values) = values {
             search.mapping(values, &At::default());
@@ -168,6 +168,7 @@ struct Found {
     repository: String,
     registry: Option<String>,
     tag: Option<String>,
+    tag_node: Option<NodeId>,
 }
 
 /// Where a mapping or list stands below the values.
@@ -240,11 +241,14 @@ fn is_generic(key: &str) -> bool {
     REPOSITORIES.iter().any(|(word, _)| *word == key) || matches!(key.as_str(), "images" | "container" | "spec")
 }
 
+/// The scalars of a mapping by their flat keys: key as written, node, scalar.
+type Keys<'a> = BTreeMap<String, (&'a str, NodeId, Scalar<'a>)>;
+
 struct Search<'a, 't> {
     tree: &'a Tree<'t>,
     hosts: &'a KnownHosts,
-    /// Scalars that containers use.
-    taken: &'a HashSet<NodeId>,
+    /// Scalars that containers use, or that are suggested already.
+    taken: HashSet<NodeId>,
     found: Vec<Found>,
 }
 
@@ -263,15 +267,17 @@ impl<'a> Search<'a, '_> {
         let tree = self.tree;
         let entries: Vec<(&'a str, NodeId)> =
             tree.entries(mapping).filter_map(|(key, value)| Some((tree.scalar(key)?.value, value))).collect();
-        let mut keys: Option<BTreeMap<String, (&'a str, Scalar<'a>)>> = None;
+        let mut keys: Option<Keys<'a>> = None;
         for (key, value) in &entries {
             if tree.kind(*value) == Kind::Scalar {
                 let keys = keys.get_or_insert_with(|| {
-                    let scalars =
-                        entries.iter().filter_map(|(key, value)| Some((flat(key), (*key, tree.scalar(*value)?))));
+                    let scalars = entries
+                        .iter()
+                        .filter_map(|(key, value)| Some((flat(key), (*key, *value, tree.scalar(*value)?))));
                     scalars.collect()
                 });
                 if let Some(found) = self.scalar(key, *value, keys, at) {
+                    self.taken.extend(found.tag_node.map(|tag| tree.resolve(tag)));
                     self.found.push(found);
                 }
             } else {
@@ -292,7 +298,15 @@ impl<'a> Search<'a, '_> {
                     if let Some(image) = self.reference(item, None, None) {
                         let name = self.short_name(item).unwrap_or(at.name);
                         let repository = at.path;
-                        self.found.push(Found { node: item, name, image, repository, registry: None, tag: None });
+                        self.found.push(Found {
+                            node: item,
+                            name,
+                            image,
+                            repository,
+                            registry: None,
+                            tag: None,
+                            tag_node: None,
+                        });
                     }
                 }
                 _ => self.node(item, &at),
@@ -301,13 +315,7 @@ impl<'a> Search<'a, '_> {
     }
 
     /// The image whose repository a scalar is, if it looks like one.
-    fn scalar(
-        &self,
-        key: &str,
-        node: NodeId,
-        keys: &BTreeMap<String, (&'a str, Scalar<'a>)>,
-        at: &At,
-    ) -> Option<Found> {
+    fn scalar(&self, key: &str, node: NodeId, keys: &Keys<'a>, at: &At) -> Option<Found> {
         let value = self.tree.scalar(node)?.value;
         let flat_key = flat(key);
         let (prefix, says_image) =
@@ -319,17 +327,22 @@ impl<'a> Search<'a, '_> {
         }
         let beside = |words: &[&str]| {
             let own = words.iter().find_map(|word| keys.get(&format!("{prefix}{word}")));
-            own.copied().filter(|(other, scalar)| *other != key && !scalar.is_null() && !scalar.value.is_empty())
+            own.copied().filter(|(other, _, scalar)| *other != key && !scalar.is_null() && !scalar.value.is_empty())
         };
-        let tag = beside(&TAGS);
+        // An alias of a tag that a container has would take that container's place (S2.7).
+        let tag = beside(&TAGS).filter(|(_, node, _)| !self.taken.contains(&self.tree.resolve(*node)));
         // A registry may serve all images of a mapping.
         let registry = beside(&REGISTRIES).or_else(|| keys.get("registry").copied());
-        let registry = registry.filter(|(_, scalar)| scalar.is_string() && !scalar.value.is_empty());
+        let registry = registry.filter(|(_, _, scalar)| scalar.is_string() && !scalar.value.is_empty());
+        // One that the repository names itself is not to be named twice.
+        let registry = registry.filter(|_| {
+            value.split_once('/').is_none_or(|(first, _)| !first.contains(['.', ':']) && first != "localhost")
+        });
+        let registry_value = registry.map(|(_, _, scalar)| scalar);
+        let with_tag = tag.and_then(|tag| Some((Some(tag), self.reference(node, registry_value, Some(tag.2))?)));
         // Without a tag beside it, it must hold one itself, under a key that speaks of images.
-        if tag.is_none() && !sure {
-            return None;
-        }
-        let image = self.reference(node, registry.map(|(_, scalar)| scalar), tag.map(|(_, scalar)| scalar))?;
+        let alone = || sure.then(|| Some((None, self.reference(node, registry_value, None)?))).flatten();
+        let (tag, image) = with_tag.or_else(alone)?;
         let prefix_length = key.char_indices().nth(prefix_chars(key, prefix)).map_or(key.len(), |(at, _)| at);
         let own = key[..prefix_length].trim_matches(['-', '_']);
         let name = match (own, at.name.as_str()) {
@@ -342,8 +355,9 @@ impl<'a> Search<'a, '_> {
             name,
             image,
             repository: at.path_of(key),
-            registry: registry.map(|(key, _)| at.path_of(key)),
-            tag: tag.map(|(key, _)| at.path_of(key)),
+            registry: registry.map(|(key, ..)| at.path_of(key)),
+            tag: tag.map(|(key, ..)| at.path_of(key)),
+            tag_node: tag.map(|(_, node, _)| node),
         })
     }
 

@@ -420,6 +420,36 @@ proptest! {
     }
 }
 
+/// S7.6: all updates of a file are one edit, in linear time: what goes over the file or over the sharers once for each
+/// update would take minutes here.
+#[test]
+fn many_updates_are_one_edit_s7_6() {
+    const COUNT: usize = 4_000;
+    let mut text = "kind: HelmRelease\nmetadata: {name: a}\nspec:\n  values:\n    shared: &s 1.0.0\n".to_owned();
+    for index in 0..COUNT {
+        let _ = writeln!(text, "    own{index}: {{image: q.io/a, tag: &t{index} 1.0.0}}\n    label{index}: *t{index}");
+        let _ = writeln!(text, "    all{index}: {{image: q.io/b, tag: *s}}");
+        let _ = writeln!(text, "    odd{index}: &o{index} {{image: q.io/c, tag: 1.0.0}}\n    two{index}: *o{index}");
+    }
+    let limits = Limits { max_nodes: 10_000_000, ..Limits::default() };
+    let manifest = parse(&text, &limits);
+    let detected = detect(&manifest, &DetectOptions::default());
+    assert_eq!(detected.containers.len(), 4 * COUNT);
+    let updates: Vec<_> = detected
+        .containers
+        .iter()
+        .map(|container| {
+            let tag = if container.name.starts_with("two") { "1.0.2" } else { "1.0.1" };
+            Update { container, tag, digest: None }
+        })
+        .collect();
+    let edited = apply(&manifest, &detected.containers, &updates);
+    assert_eq!(edited.applied.len(), 2 * COUNT);
+    assert_eq!(edited.refused.len(), 2 * COUNT);
+    assert_eq!(edited.also_changed.len(), COUNT);
+    assert_eq!(edited.text.matches("1.0.1").count(), COUNT + 1);
+}
+
 /// What the random texts are made of.
 const PIECES: [&str; 44] = [
     "    image: ",

@@ -7,7 +7,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use leadsman_scanner::source::write::{Fingerprint, WriteError, Writer, is_temporary, sweep};
+use leadsman_scanner::source::write::{Fingerprint, Outcome, WriteError, Writer, is_temporary, sweep};
 use tempfile::TempDir;
 
 const OLD: &str = "tag: 1.0.0\r\n";
@@ -34,6 +34,18 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
+/// Replaces one file, with a writer of its own.
+fn replace(tree: &Path, path: &Path) -> Result<(), WriteError> {
+    let writer = Writer::new(tree);
+    let mut outcomes = writer.replace(7, path, &old(), NEW);
+    let (left, errors) = writer.finish();
+    outcomes.extend(left);
+    assert!(errors.is_empty(), "{errors:?}");
+    assert_eq!(outcomes.len(), 1);
+    assert_eq!(outcomes[0].id, 7);
+    outcomes.remove(0).result
+}
+
 #[test]
 fn a_file_is_replaced_and_its_mode_kept_s7_5() {
     let folder = folder();
@@ -41,9 +53,7 @@ fn a_file_is_replaced_and_its_mode_kept_s7_5() {
         let path = file(&folder, &format!("{mode:o}.yaml"));
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         let before = fs::metadata(&path).unwrap();
-        let writer = Writer::new(folder.path());
-        writer.replace(&path, &old(), NEW).unwrap();
-        assert!(writer.finish().is_empty());
+        replace(folder.path(), &path).unwrap();
         let after = fs::metadata(&path).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), NEW);
         assert_eq!(after.mode(), before.mode());
@@ -62,7 +72,7 @@ fn the_owner_is_kept_where_that_is_allowed_s7_5() {
         return;
     }
     fs::set_permissions(&path, fs::Permissions::from_mode(0o2750)).unwrap();
-    Writer::new(folder.path()).replace(&path, &old(), NEW).unwrap();
+    replace(folder.path(), &path).unwrap();
     let after = fs::metadata(&path).unwrap();
     assert_eq!((after.uid(), after.gid(), after.mode() & 0o7777), (1234, 1235, 0o2750));
 }
@@ -73,12 +83,12 @@ fn a_file_that_changed_since_it_was_read_is_left_alone_s7_5() {
     for changed in ["tag: 2.0.0\r\n", "", "tag: 1.0.0\r\nmore: of it\r\n"] {
         let path = file(&folder, "a.yaml");
         fs::write(&path, changed).unwrap();
-        let error = Writer::new(folder.path()).replace(&path, &old(), NEW).unwrap_err();
+        let error = replace(folder.path(), &path).unwrap_err();
         assert!(matches!(error, WriteError::Changed { .. }), "{error:?}");
         assert_eq!(fs::read_to_string(&path).unwrap(), changed);
     }
     fs::remove_file(folder.path().join("a.yaml")).unwrap();
-    let error = Writer::new(folder.path()).replace(&folder.path().join("a.yaml"), &old(), NEW).unwrap_err();
+    let error = replace(folder.path(), &folder.path().join("a.yaml")).unwrap_err();
     assert!(matches!(error, WriteError::Changed { .. }), "{error:?}");
     assert_eq!(names(folder.path()), [""; 0]);
 }
@@ -90,7 +100,7 @@ fn a_link_stays_a_link_and_its_target_is_replaced_s7_5() {
     let target = file(&folder, "real/a.yaml");
     let link = folder.path().join("link.yaml");
     symlink("real/a.yaml", &link).unwrap();
-    Writer::new(folder.path()).replace(&link, &old(), NEW).unwrap();
+    replace(folder.path(), &link).unwrap();
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     assert_eq!(fs::read_to_string(target).unwrap(), NEW);
 }
@@ -101,13 +111,13 @@ fn a_link_out_of_the_tree_is_refused_s7_5() {
     let target = file(&outside, "a.yaml");
     let link = folder.path().join("a.yaml");
     symlink(&target, &link).unwrap();
-    let error = Writer::new(folder.path()).replace(&link, &old(), NEW).unwrap_err();
+    let error = replace(folder.path(), &link).unwrap_err();
     assert!(matches!(error, WriteError::OutsideTree { .. }), "{error:?}");
     assert!(error.to_string().contains("name the target itself"), "{error}");
     assert_eq!(fs::read_to_string(target).unwrap(), OLD);
     let circle = folder.path().join("circle.yaml");
     symlink("circle.yaml", &circle).unwrap();
-    assert!(Writer::new(folder.path()).replace(&circle, &old(), NEW).is_err());
+    assert!(replace(folder.path(), &circle).is_err());
 }
 
 #[test]
@@ -115,10 +125,10 @@ fn a_file_with_several_names_and_what_is_no_file_are_refused_s7_5() {
     let folder = folder();
     let path = file(&folder, "a.yaml");
     fs::hard_link(&path, folder.path().join("b.yaml")).unwrap();
-    let error = Writer::new(folder.path()).replace(&path, &old(), NEW).unwrap_err();
+    let error = replace(folder.path(), &path).unwrap_err();
     assert!(matches!(error, WriteError::HardLinked { links: 2, .. }), "{error:?}");
     assert_eq!(fs::read_to_string(&path).unwrap(), OLD);
-    let error = Writer::new(folder.path()).replace(folder.path(), &old(), NEW).unwrap_err();
+    let error = replace(folder.path(), folder.path()).unwrap_err();
     assert!(matches!(error, WriteError::NotAFile { .. }), "{error:?}");
     assert_eq!(names(folder.path()), ["a.yaml", "b.yaml"]);
 }
@@ -134,7 +144,7 @@ fn what_a_killed_run_left_is_removed_by_the_next_s7_5() {
     let running = folder.path().join(".leadsman-running.tmp");
     let lock = fs::File::create(&running).unwrap();
     lock.lock().unwrap();
-    Writer::new(folder.path()).replace(&path, &old(), NEW).unwrap();
+    replace(folder.path(), &path).unwrap();
     assert_eq!(
         names(folder.path()),
         [".leadsman-running.tmp", ".leadsman-x.yaml", ".leadsman.yaml", "a.yaml", "leadsman-x.tmp"]
@@ -149,18 +159,31 @@ fn what_a_killed_run_left_is_removed_by_the_next_s7_5() {
 fn many_threads_share_a_writer_s7_5() {
     let folder = folder();
     let paths: Vec<_> = (0..400).map(|n| file(&folder, &format!("{n}.yaml"))).collect();
+    // One of them has changed, and one is named twice.
+    fs::write(&paths[77], "else").unwrap();
     let writer = Writer::new(folder.path());
-    std::thread::scope(|scope| {
-        for chunk in paths.chunks(50) {
-            let writer = &writer;
-            scope.spawn(move || {
-                for path in chunk {
-                    writer.replace(path, &old(), NEW).unwrap();
-                }
-            });
-        }
+    let mut outcomes: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8)
+            .map(|thread| {
+                let (writer, paths) = (&writer, &paths);
+                let mine = (0..paths.len()).filter(move |id| id % 8 == thread);
+                scope.spawn(move || mine.flat_map(|id| writer.replace(id, &paths[id], &old(), NEW)).collect::<Vec<_>>())
+            })
+            .collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });
-    assert!(writer.finish().is_empty());
+    outcomes.extend(writer.replace(400, &paths[0], &old(), NEW));
+    let (left, errors) = writer.finish();
+    assert!(!left.is_empty() && errors.is_empty());
+    outcomes.extend(left);
+    outcomes.sort_by_key(|outcome| outcome.id);
+    assert!(outcomes.iter().map(|outcome| outcome.id).eq(0..=400));
+    for Outcome { id, result } in &outcomes {
+        let expected = matches!((id, result), (77 | 400, Err(WriteError::Changed { .. })) | (_, Ok(())));
+        assert!(expected, "{id}: {result:?}");
+    }
+    assert_eq!(fs::read_to_string(&paths[77]).unwrap(), "else");
+    fs::write(&paths[77], NEW).unwrap();
     assert!(paths.iter().all(|path| fs::read_to_string(path).unwrap() == NEW));
     assert_eq!(names(folder.path()).len(), paths.len());
 }
@@ -174,14 +197,17 @@ fn child_that_replaces_files() {
     let mut texts = [big('a'), big('b')];
     loop {
         let writer = Writer::new(&folder);
-        for name in names(&folder).iter().filter(|name| name.ends_with(".yaml")) {
-            let result = writer.replace(&folder.join(name), &Fingerprint::of(texts[0].as_bytes()), &texts[1]);
-            if let Err(error) = result {
-                println!("error: {error}");
-                std::process::exit(3);
-            }
+        let yaml: Vec<_> = names(&folder).into_iter().filter(|name| name.ends_with(".yaml")).collect();
+        let read = Fingerprint::of(texts[0].as_bytes());
+        let mut outcomes: Vec<_> =
+            yaml.iter().flat_map(|name| writer.replace(0, &folder.join(name), &read, &texts[1])).collect();
+        let (left, errors) = writer.finish();
+        assert!(errors.is_empty());
+        outcomes.extend(left);
+        for error in outcomes.into_iter().filter_map(|outcome| outcome.result.err()) {
+            println!("error: {error}");
+            std::process::exit(3);
         }
-        assert!(writer.finish().is_empty());
         texts.swap(0, 1);
         if !endless {
             return;
@@ -189,8 +215,11 @@ fn child_that_replaces_files() {
     }
 }
 
+/// More than are renamed together.
+const FILES: usize = 40;
+
 fn big(c: char) -> String {
-    String::from(c).repeat(64 * 1024)
+    String::from(c).repeat(16 * 1024)
 }
 
 fn child(folder: &Path, shell: &str) -> Command {
@@ -210,7 +239,7 @@ fn a_full_disk_leaves_the_old_file_s7_5() {
     let folder = folder();
     let path = folder.path().join("a.yaml");
     fs::write(&path, big('a')).unwrap();
-    let output = child(folder.path(), "trap '' XFSZ; ulimit -f 16;").output().unwrap();
+    let output = child(folder.path(), "trap '' XFSZ; ulimit -f 4;").output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(3), "{said}");
     assert!(said.contains("no room to write") && said.contains("stays as it was"), "{said}");
@@ -223,7 +252,7 @@ fn killed_at_any_point_a_file_is_old_or_new_s7_5() {
     let folder = folder();
     let mut replaced = 0;
     for run in 0_u64..30 {
-        for n in 0..8 {
+        for n in 0..FILES {
             fs::write(folder.path().join(format!("{n}.yaml")), big('a')).unwrap();
         }
         let first = folder.path().join("0.yaml");
@@ -236,13 +265,13 @@ fn killed_at_any_point_a_file_is_old_or_new_s7_5() {
         std::thread::sleep(std::time::Duration::from_micros(run * 397 % 5_000));
         child.kill().unwrap();
         child.wait().unwrap();
-        for n in 0..8 {
+        for n in 0..FILES {
             let text = fs::read_to_string(folder.path().join(format!("{n}.yaml"))).unwrap();
             assert!(text == big('a') || text == big('b'), "{n}.yaml is neither old nor new after run {run}");
             replaced += usize::from(text == big('b'));
         }
         let leftovers = names(folder.path()).iter().filter(|name| is_temporary(name)).count();
-        assert!(leftovers <= 1, "{:?}", names(folder.path()));
+        assert!(leftovers <= FILES, "{:?}", names(folder.path()));
         assert_eq!(sweep(folder.path()).unwrap(), leftovers);
     }
     assert!(replaced > 0);

@@ -11,7 +11,7 @@ use leadsman::plan::{Change, Evidence, Key, Observed, Outlook, Proposed, Version
 use leadsman::pulls::{self, Facts, execute, survey::survey};
 use leadsman::render::Renderer;
 use leadsman::store::Store;
-use leadsman::work::reconcile_pulls::{Reconciled, Scanned, reconcile_pulls};
+use leadsman::work::reconcile_pulls::{Edited, Reconciled, Scanned, reconcile_pulls};
 use leadsman_tests::repository::Repository;
 
 const FILE: &str = "clusters/production/app.yaml";
@@ -90,8 +90,10 @@ impl World {
         let store = self.store().await;
         let forge = Local::open(self.repository.path()).unwrap();
         let base = forge.base(Some("main")).unwrap();
-        let mut edit = |key: &Key, proposed: &[Proposed]| self.edit(key, proposed);
-        let scanned = Scanned { observed: self.observed(), unreadable, edit: &mut edit };
+        let edit = |key: &Key, proposed: &[Proposed]| {
+            self.edit(key, proposed).map(|text| Edited { text, follows: Vec::new() })
+        };
+        let scanned = Scanned { observed: self.observed(), unreadable, edit: &edit };
         let renderer = Renderer::new().unwrap();
         let done = reconcile_pulls(&forge, &store, &renderer, &base, scanned, now()).await.unwrap();
         store.close().await;
@@ -488,7 +490,7 @@ async fn look_and_die_after(world: &World, steps: usize) {
         .iter()
         .filter_map(|(key, intent)| match intent {
             leadsman::plan::Intent::Propose(proposed) => {
-                Some((key.clone(), renderer.pull_request("main", key, proposed.clone()).unwrap()))
+                Some((key.clone(), renderer.pull_request("main", key, proposed.clone(), &[]).unwrap()))
             }
             _ => None,
         })

@@ -8,7 +8,7 @@ use base64::Engine;
 use jiff::Timestamp;
 use leadsman_scanner::reference::{ImageName, KnownHosts};
 use leadsman_scanner::registry::{
-    Authentication, Credentials, DockerConfig, HostOptions, Platform, Registry, RegistryErrorKind, RegistryOptions,
+    Access as Asks, Credentials, DockerConfig, HostOptions, Platform, Registry, RegistryErrorKind, RegistryOptions,
 };
 use leadsman_tests::registry::distribution::{Access, Distribution, PASSWORD, USER};
 use leadsman_tests::registry::push::{Format, Pusher, Times};
@@ -188,19 +188,20 @@ async fn tls_with_an_authority_of_its_own() {
 async fn a_host_says_what_it_is() {
     let tokens = TokenServer::start(true).await.unwrap();
     let servers = [
-        (Distribution::start(Access::Anonymous).unwrap(), Authentication::Anonymous),
-        (Distribution::start(Access::Basic).unwrap(), Authentication::Basic),
-        (Distribution::start(Access::Token(&tokens)).unwrap(), Authentication::Token),
+        (Distribution::start(Access::Anonymous).unwrap(), Asks::Open),
+        (Distribution::start(Access::Basic).unwrap(), Asks::Basic),
+        (Distribution::start(Access::Token(&tokens)).unwrap(), Asks::Token),
     ];
     for (server, expected) in &servers {
         let host = server.host();
-        let user = (*expected != Authentication::Anonymous).then(|| USER.to_owned());
-        let found = Registry::new(options(&host, with_password(PASSWORD))).unwrap().check(&host).await.unwrap();
-        assert_eq!((found.authentication, found.user), (*expected, user));
-        assert_eq!(found.address.as_str(), format!("http://{host}/v2/"));
-        let found = Registry::new(options("", HostOptions::default())).unwrap().check(&host).await.unwrap();
-        assert_eq!((found.authentication, found.user), (*expected, None));
-        let wrong = Registry::new(options(&host, with_password("wrong"))).unwrap().check(&host).await;
-        assert_eq!(wrong.is_ok(), *expected == Authentication::Anonymous);
+        let probe = async |options| Registry::new(options).unwrap().probe(&host).await.unwrap();
+        let found = probe(options(&host, with_password(PASSWORD))).await;
+        assert_eq!((found.access, found.error.as_ref()), (Some(*expected), None));
+        assert_eq!((found.has_credentials, found.secure), (*expected != Asks::Open, false));
+        assert!(found.date.is_some());
+        let found = probe(options("", HostOptions::default())).await;
+        assert_eq!((found.access, found.error.is_none()), (Some(*expected), *expected == Asks::Open));
+        let wrong = probe(options(&host, with_password("wrong"))).await;
+        assert_eq!(wrong.error.is_none(), *expected == Asks::Open);
     }
 }

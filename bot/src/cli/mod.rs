@@ -14,10 +14,12 @@ use crate::output::{ColorChoice, Exit, Ui, Verbosity, style};
 
 mod completions;
 mod config;
+mod demo;
 mod doctor;
 mod filter;
 mod inspection;
 mod man;
+mod run;
 mod scan;
 mod schema;
 mod suggest;
@@ -72,6 +74,8 @@ enum Command {
     Suggest(suggest::Args),
     Filter(filter::Args),
     Tags(tags::Args),
+    Run(run::Args),
+    Demo(demo::Args),
     Doctor(doctor::Args),
     Config(config::Args),
     Schema(schema::Args),
@@ -170,6 +174,8 @@ fn run(command: Command, context: &Context) -> Outcome {
         Command::Update(args) => block_on(update::run(&args, context)),
         Command::Suggest(args) => suggest::run(&args, context),
         Command::Filter(args) => filter::run(&args, context),
+        Command::Demo(args) => block_on(demo::run(&args, context)),
+        Command::Run(args) => block_on(run::run(&args, context)),
         Command::Doctor(args) => block_on(doctor::run(&args, context)),
         Command::Tags(args) => block_on(tags::run(&args, context)),
         Command::Config(args) => config::run(&args, context),

@@ -31,6 +31,8 @@ pub enum Document {
     Tags,
     /// `leadsman suggest --format json`
     Suggest,
+    /// `leadsman run --format json`
+    Run,
     /// `leadsman doctor --format json`
     Doctor,
     /// `leadsman config show --format json`
@@ -39,8 +41,8 @@ pub enum Document {
 
 impl Document {
     /// Every document.
-    pub const ALL: [Self; 7] =
-        [Self::Scan, Self::Update, Self::Filter, Self::Tags, Self::Suggest, Self::Doctor, Self::Config];
+    pub const ALL: [Self; 8] =
+        [Self::Scan, Self::Update, Self::Filter, Self::Tags, Self::Suggest, Self::Run, Self::Doctor, Self::Config];
 
     /// The name that `leadsman schema` takes.
     #[must_use]
@@ -51,6 +53,7 @@ impl Document {
             Self::Filter => "filter",
             Self::Tags => "tags",
             Self::Suggest => "suggest",
+            Self::Run => "run",
             Self::Doctor => "doctor",
             Self::Config => "config",
         }
@@ -65,6 +68,7 @@ impl Document {
             Self::Filter => schema_for!(FilterView),
             Self::Tags => schema_for!(TagsView),
             Self::Suggest => schema_for!(SuggestView),
+            Self::Run => schema_for!(super::pulls::RunView),
             Self::Doctor => schema_for!(DoctorView),
             Self::Config => schema_for!(ConfigView),
         }

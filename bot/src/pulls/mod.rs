@@ -276,10 +276,17 @@ pub struct Facts<'a> {
     pub intents: &'a BTreeMap<Key, Intent>,
     /// For each [`Intent::Propose`], its texts.
     pub wanted: &'a BTreeMap<Key, Wanted>,
-    /// Files of which it is not known what they hold.
+    /// Files and folders of which it is not known what they hold.
     pub unreadable: &'a BTreeSet<String>,
     /// The branches.
     pub surveyed: &'a Surveyed,
+}
+
+impl Facts<'_> {
+    fn is_unreadable(&self, path: &str) -> bool {
+        let mut above = std::iter::successors(Some(path), |path| path.rsplit_once('/').map(|(folder, _)| folder));
+        above.any(|path| self.unreadable.contains(path))
+    }
 }
 
 /// Says what to do about each pull request, in the order of their keys.
@@ -320,7 +327,7 @@ fn about_open(facts: &Facts<'_>, pull: &Pull) -> (Action, String) {
         Some(Intent::Propose(_)) => None,
         Some(Intent::Unknown(reason)) => return keep(reason),
         Some(Intent::Nothing(reason) | Intent::Declined(reason)) => Some(reason.as_str()),
-        None if facts.unreadable.contains(&pull.key.path) => return keep("its file cannot be read this time"),
+        None if facts.is_unreadable(&pull.key.path) => return keep("its file cannot be read this time"),
         None => Some("the workload is gone from the base, or no longer automated"),
     };
     if let Head::Foreign { id } = head {

@@ -80,6 +80,18 @@ pub fn code(value: &str) -> String {
     format!("{fence}{pad}{value}{pad}{fence}")
 }
 
+/// A sentence of our own in which outside text stands between backticks: those parts become code spans, the others
+/// are shown as they are written.
+#[must_use]
+pub fn sentence(value: &str) -> String {
+    let part = |(at, part): (usize, &str)| match (at % 2, part) {
+        (_, "") => String::new(),
+        (0, part) => text(part),
+        (_, part) => code(part),
+    };
+    plain(value).split('`').enumerate().map(part).collect()
+}
+
 /// The value as a code span within a table, where a bar would end the cell.
 #[must_use]
 pub fn cell(value: &str) -> String {
@@ -148,6 +160,13 @@ mod tests {
         assert_eq!(code(" x"), "`  x `");
         assert_eq!(code(""), "(empty)");
         assert_eq!(cell("a|b"), "`a\\|b`");
+    }
+
+    #[test]
+    fn sentences_keep_their_code() {
+        assert_eq!(sentence("it does not satisfy `~2.3`"), "it does not satisfy `~2.3`");
+        assert_eq!(sentence("`a*` and *b* @c"), "`a*` and \\*b\\* @\u{200b}c");
+        assert_eq!(sentence("odd `<b>"), "odd `<b>`");
     }
 
     #[test]

@@ -86,9 +86,13 @@ impl Renderer {
                 _ => Ok(write!(out, "{value}")?),
             }
         });
-        for (name, filter) in
-            [("code", markdown::code as fn(&str) -> String), ("cell", markdown::cell), ("link", markdown::link)]
-        {
+        let filters: [(_, fn(&str) -> String); 4] = [
+            ("code", markdown::code),
+            ("cell", markdown::cell),
+            ("link", markdown::link),
+            ("sentence", markdown::sentence),
+        ];
+        for (name, filter) in filters {
             templates.add_filter(name, move |value: &str| Value::from_safe_string(filter(value)));
         }
         templates.add_template("title.txt", include_str!("../../../templates/pull_request/title.txt"))?;
@@ -97,11 +101,18 @@ impl Renderer {
         Ok(Self { templates })
     }
 
-    /// Writes the texts of a pull request for `base` that proposes these changes, at least one.
+    /// Writes the texts of a pull request for `base` that proposes these changes, at least one. `follows` are places
+    /// that change along, because they share an anchor with a tag (S7.4).
     ///
     /// # Errors
     /// Where a template fails.
-    pub fn pull_request(&self, base: &str, key: &Key, proposed: Vec<Proposed>) -> Result<Wanted, Error> {
+    pub fn pull_request(
+        &self,
+        base: &str,
+        key: &Key,
+        proposed: Vec<Proposed>,
+        follows: &[String],
+    ) -> Result<Wanted, Error> {
         let changes: Vec<_> = proposed.iter().map(|proposed| proposed.change.clone()).collect();
         let content = content_print(&key.path, &changes);
         let views: Vec<_> = proposed.iter().take(MAX_CHANGES).map(ChangeView::new).collect();
@@ -114,6 +125,7 @@ impl Renderer {
             changes => Value::from(Serde(&views)),
             more => changes.len().saturating_sub(MAX_CHANGES),
             same => same,
+            follows => Value::from(Serde(follows)),
             content => content.as_str(),
             trailer => PLAN_TRAILER,
         };
@@ -183,6 +195,12 @@ pub fn kind_of_change(from: &Version, to: &Version) -> &'static str {
         (true, true, false) => "patch",
         (true, true, true) => "other",
     }
+}
+
+/// Whether both tags are versions by their numbers, and `tag` has the higher ones.
+#[must_use]
+pub fn is_higher(tag: &str, than: &str) -> bool {
+    numbers(tag).zip(numbers(than)).is_some_and(|(tag, than)| tag > than)
 }
 
 /// The first three numbers of a version, missing ones being 0.
@@ -255,7 +273,7 @@ mod tests {
             },
             evidence: Evidence {
                 filter: "semver:~6.5".into(),
-                created: Some("2026-01-02 03:04:05 UTC".into()),
+                created: Some("2026-01-02 03:04 UTC".into()),
                 digest: Some(format!("sha256:{}", "ab".repeat(32))),
                 source: Some("https://github.com/stefanprodan/podinfo".into()),
                 revision: Some("0123456789abcdef0123456789abcdef01234567".into()),
@@ -271,8 +289,15 @@ mod tests {
 
     #[test]
     fn texts_of_one_change() {
-        let wanted =
-            Renderer::new().unwrap().pull_request("main", &key(), vec![proposed("app", "6.5.0", "6.5.4")]).unwrap();
+        let wanted = Renderer::new()
+            .unwrap()
+            .pull_request(
+                "main",
+                &key(),
+                vec![proposed("app", "6.5.0", "6.5.4")],
+                &["spec.values.labels.version".to_owned()],
+            )
+            .unwrap();
         insta::assert_snapshot!(format!("{}\n=====\n{}\n=====\n{}", wanted.title, wanted.body, wanted.message));
     }
 
@@ -284,7 +309,7 @@ mod tests {
         };
         let wanted = Renderer::new()
             .unwrap()
-            .pull_request("main", &key(), vec![bare, proposed("app", "6.5.0", "7.0.0")])
+            .pull_request("main", &key(), vec![bare, proposed("app", "6.5.0", "7.0.0")], &[])
             .unwrap();
         insta::assert_snapshot!(format!("{}\n=====\n{}\n=====\n{}", wanted.title, wanted.body, wanted.message));
     }
@@ -298,7 +323,7 @@ mod tests {
         change.evidence.revision = Some(hostile.into());
         change.evidence.passed_over[0].why = hostile.into();
         let key = Key { path: format!("{hostile}/a.yaml"), workload: format!("{hostile}:helmrelease/{hostile}") };
-        let wanted = Renderer::new().unwrap().pull_request("main", &key, vec![change]).unwrap();
+        let wanted = Renderer::new().unwrap().pull_request("main", &key, vec![change], &[hostile.to_owned()]).unwrap();
         assert_eq!(wanted.title.lines().count(), 1);
         for text in [&wanted.title, &wanted.body, &wanted.message] {
             assert!(!text.lines().any(|line| line.trim_start().starts_with("/close")), "{text}");
@@ -322,7 +347,7 @@ mod tests {
                 change
             })
             .collect();
-        let wanted = Renderer::new().unwrap().pull_request("main", &key(), many).unwrap();
+        let wanted = Renderer::new().unwrap().pull_request("main", &key(), many, &[]).unwrap();
         assert!(wanted.body.len() <= MAX_BODY, "{}", wanted.body.len());
         assert!(wanted.body.ends_with(" -->\n"));
         assert!(wanted.body.contains("… cut here"));
@@ -330,7 +355,8 @@ mod tests {
 
     #[test]
     fn same_input_same_print() {
-        let write = |to| Renderer::new().unwrap().pull_request("main", &key(), vec![proposed("app", "1", to)]).unwrap();
+        let write =
+            |to| Renderer::new().unwrap().pull_request("main", &key(), vec![proposed("app", "1", to)], &[]).unwrap();
         assert_eq!(write("2"), write("2"));
         assert_ne!(write("2").text_print, write("3").text_print);
     }

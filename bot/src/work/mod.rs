@@ -3,4 +3,6 @@
 //! Each takes what it works on as parameters and may be repeated at any time: it compares what should be with what
 //! is, and acts on the difference.
 
+pub mod pass;
 pub mod reconcile_pulls;
+pub mod scan_repository;

@@ -25,11 +25,20 @@ pub struct Scanned<'a> {
     /// Files of which it is not known in full what they hold: their workloads are not taken for gone.
     pub unreadable: BTreeSet<String>,
     /// Gives the new text of a file with the given changes, or says why it cannot be.
-    pub edit: &'a mut EditFile<'a>,
+    pub edit: &'a EditFile<'a>,
 }
 
 /// Turns a file and changes into its new text.
-pub type EditFile<'a> = dyn FnMut(&Key, &[Proposed]) -> Result<Vec<u8>, String> + 'a;
+pub type EditFile<'a> = dyn Fn(&Key, &[Proposed]) -> Result<Edited, String> + 'a;
+
+/// A file with changes written into it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edited {
+    /// The new text.
+    pub text: Vec<u8>,
+    /// Places outside of every container that follow an anchor and changed along (S7.4).
+    pub follows: Vec<String>,
+}
 
 /// Why a repository could not be brought up to date at all.
 #[derive(Debug, Error)]
@@ -89,7 +98,7 @@ pub async fn reconcile_pulls(
 
     let mut decisions = pulls::settle(&mut known, &scanned.observed, &surveyed);
     let intents = plan::plan(scanned.observed, &pulls::memories(&known));
-    let (wanted, unwritten) = write_texts(renderer, &base.name, &intents);
+    let (wanted, unwritten) = write_texts(renderer, &base.name, &intents, scanned.edit);
     decisions.extend(pulls::decide(&Facts {
         base: &base.name,
         pulls: &known,
@@ -100,20 +109,42 @@ pub async fn reconcile_pulls(
     }));
 
     let built = Base::read(forge.repository(), base.id)?;
-    let mut prepared = execute::prepare(forge.repository(), &built, decisions, &wanted, scanned.edit);
+    let mut prepared = execute::prepare(forge.repository(), &built, decisions, &wanted, |key, proposed| {
+        (scanned.edit)(key, proposed).map(|edited| edited.text)
+    });
     execute::record(store, repository, (&base.name, base.id), &mut prepared, &wanted, now).await?;
-    let mut done = execute::carry_out(forge, prepared, now);
+    let done = execute::carry_out(forge, prepared, now);
     execute::conclude(store, repository, &known, &done, now).await?;
 
-    for done in &mut done {
-        if let Some(error) = unwritten.get(&done.decision.key) {
-            done.error.get_or_insert_with(|| error.clone());
-        }
-    }
     // Texts of pull requests that nothing is wanted for any more are in the store only.
     let from_store = done.iter().any(|done| done.decision.number.is_some() && !wanted.contains_key(&done.decision.key));
     let texts = if from_store { store.texts(repository, &base.name).await? } else { BTreeMap::new() };
-    Ok(done.into_iter().map(|done| report(done, &wanted, &texts, &known)).collect())
+    let mut reconciled: Vec<_> = done.into_iter().map(|done| report(done, &wanted, &texts, &known)).collect();
+    for (key, error) in unwritten {
+        match reconciled.iter_mut().find(|reconciled| reconciled.key == key && reconciled.action == "kept") {
+            Some(reconciled) => reconciled.error = Some(error),
+            None => reconciled.push(Reconciled::failed(&base.name, key, error)),
+        }
+    }
+    Ok(reconciled)
+}
+
+impl Reconciled {
+    /// What is wanted and cannot be written.
+    fn failed(base: &str, key: Key, error: String) -> Self {
+        Self {
+            number: None,
+            branch: plan::Branch::of(base, &key).to_string(),
+            key,
+            action: "kept",
+            reason: "there is an update".into(),
+            error: Some(error),
+            head: None,
+            title: String::new(),
+            body: String::new(),
+            changes: Vec::new(),
+        }
+    }
 }
 
 /// The texts of everything that is to be proposed, and the errors of those that could not be written.
@@ -121,14 +152,21 @@ fn write_texts(
     renderer: &Renderer,
     base: &str,
     intents: &BTreeMap<Key, Intent>,
+    edit: &EditFile<'_>,
 ) -> (BTreeMap<Key, Wanted>, BTreeMap<Key, String>) {
     let mut wanted = BTreeMap::new();
     let mut failed = BTreeMap::new();
     for (key, intent) in intents {
         let Intent::Propose(proposed) = intent else { continue };
-        match renderer.pull_request(base, key, proposed.clone()) {
+        // The text of the file is dropped again: of all files at once it would be too much to hold.
+        let texts = edit(key, proposed).and_then(|edited| {
+            renderer
+                .pull_request(base, key, proposed.clone(), &edited.follows)
+                .map_err(|error| format!("its description cannot be written: {error:#}"))
+        });
+        match texts {
             Ok(texts) => drop(wanted.insert(key.clone(), texts)),
-            Err(error) => drop(failed.insert(key.clone(), format!("cannot write its texts: {error:#}"))),
+            Err(error) => drop(failed.insert(key.clone(), error)),
         }
     }
     (wanted, failed)

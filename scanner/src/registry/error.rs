@@ -18,8 +18,8 @@ const MAX_MESSAGE: usize = 200;
 pub struct RegistryError {
     /// The host that was asked, which is the mirror's where one is configured.
     pub host: Box<str>,
-    /// The image that was asked for; `None` where the question was about the host itself.
-    pub image: Option<ImageName>,
+    /// The image that was asked for.
+    pub image: ImageName,
     /// What happened.
     pub kind: RegistryErrorKind,
 }
@@ -40,11 +40,7 @@ impl RegistryError {
 impl fmt::Display for RegistryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { host, image, kind } = self;
-        write!(f, "asking `{}`", printable(host, MAX_MESSAGE))?;
-        if let Some(image) = image {
-            write!(f, " for `{image}`")?;
-        }
-        write!(f, ": {kind}")?;
+        write!(f, "asking `{}` for `{image}`: {kind}", printable(host, MAX_MESSAGE))?;
         if let Some(advice) = kind.advice(host) {
             write!(f, "; {advice}")?;
         }
@@ -340,7 +336,7 @@ mod tests {
 
     fn error(kind: RegistryErrorKind) -> RegistryError {
         let image = ImageName::parse("quay.io/a/b", &KnownHosts::default()).unwrap();
-        RegistryError { host: "quay.io".into(), image: Some(image), kind }
+        RegistryError { host: "quay.io".into(), image, kind }
     }
 
     #[test]

@@ -11,7 +11,6 @@
 mod auth;
 mod cache;
 pub mod challenge;
-mod check;
 mod credentials;
 mod error;
 mod guard;
@@ -36,7 +35,6 @@ use thiserror::Error;
 use url::Url;
 
 pub use self::cache::TimeCache;
-pub use self::check::{Authentication, HostCheck};
 pub use self::error::{Part, RegistryError, RegistryErrorKind, printable};
 pub use self::look::{TagLook, TagTime};
 pub use self::manifest::Created;
@@ -183,18 +181,6 @@ impl Registry {
         self.metadata_within(image, reference, platform, None).await
     }
 
-    /// Asks the host itself whether it is a registry, and whether it takes the credentials that are set for it. The
-    /// host is written as images write it; where it has a mirror, the mirror is asked.
-    ///
-    /// # Errors
-    /// Where it cannot be reached, is no registry, or refuses the credentials.
-    pub async fn check(&self, host: &str) -> Result<HostCheck, RegistryError> {
-        let error = |host: &str, kind| RegistryError { host: host.into(), image: None, kind };
-        let (endpoint, _) = self.endpoint(host).map_err(|kind| error(host, kind))?;
-        let answer = question::ask(&self.inner.shared, &endpoint, "", None, check::check).await;
-        answer.map_err(|kind| error(&endpoint.name, kind))
-    }
-
     async fn metadata_within(
         &self,
         image: &ImageName,
@@ -219,7 +205,7 @@ impl Registry {
         budget: Option<&Budget>,
         question: impl AsyncFnOnce(&mut Question<'_>) -> Result<T, Kind>,
     ) -> Result<T, RegistryError> {
-        let error = |host: &str, kind| RegistryError { host: host.into(), image: Some(image.clone()), kind };
+        let error = |host: &str, kind| RegistryError { host: host.into(), image: image.clone(), kind };
         let (host, prefix) = self.endpoint(image.host()).map_err(|kind| error(image.host(), kind))?;
         let repository = format!("{prefix}{}", image.repository());
         let answer = question::ask(&self.inner.shared, &host, &repository, budget, question).await;

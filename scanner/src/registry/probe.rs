@@ -48,7 +48,7 @@ impl Registry {
         let answer = question::ask(&self.inner.shared, &host, "", None, async |question| {
             let mut url = question.host.base.clone();
             url.set_path("/v2/");
-            let (part, limit) = (Part::Tags, limits::TOKEN);
+            let (part, limit) = (Part::Root, limits::ROOT);
             question.call(&Call { method: Method::GET, url, accept: None, etag: None, part, limit }).await
         });
         let answer = answer.await;

@@ -13,6 +13,7 @@ use gix::bstr::ByteSlice;
 use gix::objs::tree::EntryKind;
 use thiserror::Error;
 
+use super::{CHART, CHART_TEMPLATES, CHART_VALUES, Files, is_manifest_name};
 use crate::diagnostic::{Code, Diagnostic};
 
 /// The largest manifest that is read, in bytes (S1.4).
@@ -107,20 +108,22 @@ impl CommitFiles {
         &self.files
     }
 
-    /// Charts that were skipped (S1.2), and folders that could not be read.
-    #[must_use]
-    pub fn diagnostics(&self) -> &[Diagnostic] {
-        &self.diagnostics
+    fn reader(&self) -> gix::Repository {
+        let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        idle.unwrap_or_else(|| self.shared.to_thread_local())
+    }
+}
+
+impl Files for CommitFiles {
+    fn len(&self) -> usize {
+        self.files.len()
     }
 
-    /// Appends the bytes of the file at `index` of [`Self::files`] to `buffer`.
-    ///
-    /// # Errors
-    /// Where its blob is missing or damaged, or larger than what is read (S1.4).
-    ///
-    /// # Panics
-    /// Where there is no such index.
-    pub fn read(&self, index: usize, buffer: &mut Vec<u8>) -> Result<(), Diagnostic> {
+    fn name(&self, index: usize) -> &str {
+        &self.files[index].path
+    }
+
+    fn read(&self, index: usize, buffer: &mut Vec<u8>) -> Result<(), Diagnostic> {
         let CommittedFile { path, id } = &self.files[index];
         let repository = self.reader();
         let result = read_blob(&repository, path, *id, buffer);
@@ -128,9 +131,8 @@ impl CommitFiles {
         result
     }
 
-    fn reader(&self) -> gix::Repository {
-        let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        idle.unwrap_or_else(|| self.shared.to_thread_local())
+    fn diagnostics(&self) -> &[Diagnostic] {
+        &self.diagnostics
     }
 }
 
@@ -172,8 +174,8 @@ impl Walk<'_> {
             Err(error) => return self.unreadable(&folder.path, &format!("its tree is damaged: {error:#}")),
         };
         let has = |name: &str| entries.iter().any(|entry| entry.filename == name && !entry.mode.is_tree());
-        let chart = has("Chart.yaml");
-        if chart && has("values.yaml") {
+        let chart = has(CHART);
+        if chart && has(CHART_VALUES) {
             let path = if folder.path.is_empty() { "." } else { &folder.path };
             return self.diagnostics.push(Diagnostic::new(
                 Code::ChartSkipped,
@@ -184,13 +186,13 @@ impl Walk<'_> {
         for entry in &entries {
             let Ok(name) = entry.filename.to_str() else {
                 let path = join(&folder.path, &entry.filename.to_str_lossy());
-                if is_manifest_name(entry.filename) || entry.mode.is_tree() {
+                if is_manifest_name(&entry.filename.to_str_lossy()) || entry.mode.is_tree() {
                     self.unreadable(&path, "its name is not UTF-8");
                 }
                 continue;
             };
             match entry.mode.kind() {
-                EntryKind::Tree if chart && name == "templates" => {}
+                EntryKind::Tree if chart && name == CHART_TEMPLATES => {}
                 EntryKind::Tree if folder.depth == MAX_DEPTH => {
                     self.diagnostics.push(Diagnostic::new(
                         Code::LimitExceeded,
@@ -203,7 +205,7 @@ impl Walk<'_> {
                     id: entry.oid.to_owned(),
                     depth: folder.depth + 1,
                 }),
-                EntryKind::Blob | EntryKind::BlobExecutable if is_manifest_name(entry.filename) => {
+                EntryKind::Blob | EntryKind::BlobExecutable if is_manifest_name(name) => {
                     self.files.push(CommittedFile { path: join(&folder.path, name), id: entry.oid.to_owned() });
                 }
                 EntryKind::Blob | EntryKind::BlobExecutable | EntryKind::Link | EntryKind::Commit => {}
@@ -218,10 +220,6 @@ impl Walk<'_> {
 
 fn join(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
-}
-
-fn is_manifest_name(name: &[u8]) -> bool {
-    [".yaml", ".yml", ".json"].iter().any(|suffix| name.ends_with(suffix.as_bytes()))
 }
 
 #[cfg(test)]
@@ -269,7 +267,7 @@ mod tests {
         files.files().iter().map(|file| file.path.as_str()).collect()
     }
 
-    fn read(files: &CommitFiles, index: usize) -> Result<String, Code> {
+    fn content(files: &CommitFiles, index: usize) -> Result<String, Code> {
         let mut buffer = Vec::new();
         files.read(index, &mut buffer).map_err(|diagnostic| diagnostic.code)?;
         Ok(String::from_utf8(buffer).unwrap())
@@ -286,7 +284,7 @@ mod tests {
         ]);
         let files = CommitFiles::list(&repository, id).unwrap();
         assert_eq!(paths(&files), [".hidden/d.yaml", "a.yaml", "b/two.yml", "c.json"]);
-        assert_eq!((read(&files, 0).unwrap().as_str(), read(&files, 1).unwrap().as_str()), ("x: 1\n", MARKED));
+        assert_eq!((content(&files, 0).unwrap().as_str(), content(&files, 1).unwrap().as_str()), ("x: 1\n", MARKED));
     }
 
     #[test]
@@ -322,7 +320,7 @@ mod tests {
         let files = CommitFiles::list(&open(folder.path()).unwrap(), id).unwrap();
         assert_eq!(paths(&files), ["big.yaml", "gone.yaml", "good.yaml"]);
         assert_eq!(files.diagnostics()[0].code, Code::LimitExceeded);
-        let results: Vec<_> = (0..3).map(|index| read(&files, index)).collect();
+        let results: Vec<_> = (0..3).map(|index| content(&files, index)).collect();
         assert_eq!(results, [Err(Code::LimitExceeded), Err(Code::UnreadableFile), Ok(MARKED.to_owned())]);
     }
 

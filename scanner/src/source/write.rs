@@ -4,10 +4,10 @@
 //! this, each step before the next:
 //!
 //! 1. A new file beside it is made, exclusively, under a name that no reader of manifests takes for one; it is locked,
-//!    so that another run can tell it from a leftover.
-//! 2. It gets the owner and the mode of the old one, the new text, and is synced.
+//!    so that another run can tell it from a leftover. It gets the owner and the mode of the old one, and the new text.
+//! 2. It is synced: some files at the same time, for a journal is then written once for many.
 //! 3. The old file is read once more; if it is not what the edit was made from, the edit is dropped.
-//! 4. The new file is renamed over the old one. Directories are synced once each, by [`Writer::finish`].
+//! 4. The new file is renamed over the old one. [`Writer::finish`] syncs the renaming.
 //!
 //! Between 3 and 4 another program can still write: nothing short of a lock that both honour could prevent that.
 
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
@@ -23,6 +23,12 @@ use thiserror::Error;
 
 const PREFIX: &str = ".leadsman-";
 const SUFFIX: &str = ".tmp";
+
+/// How many files are synced and renamed together. Each holds a file open, and several threads may each have as many.
+const BATCH: usize = 64;
+
+/// How many of them are synced at the same time.
+const SYNCS: usize = 16;
 
 /// How often a temporary file is made anew because another run took it for a leftover before it was locked.
 const ATTEMPTS: usize = 8;
@@ -41,12 +47,17 @@ impl Fingerprint {
         Self { length: content.len() as u64, sha256: Sha256::digest(content).into() }
     }
 
-    /// Whether the file's content is still the same, without keeping it in memory.
-    fn is_of(&self, mut file: &File, buffer: &mut Vec<u8>) -> io::Result<bool> {
-        // One byte more than expected tells a longer file, however long it is.
-        buffer.clear();
-        (&mut file).take(self.length.saturating_add(1)).read_to_end(buffer)?;
-        Ok(buffer.len() as u64 == self.length && Self::of(buffer) == *self)
+    /// Whether this is still the content of the file.
+    fn is_of(&self, file: &mut File, length: u64) -> io::Result<bool> {
+        if length != self.length {
+            return Ok(false);
+        }
+        let mut content = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+        match file.read_exact(&mut content) {
+            Ok(()) => Ok(Self::of(&content) == *self),
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -125,93 +136,147 @@ impl WriteError {
 #[derive(Debug)]
 pub struct Writer {
     tree: PathBuf,
-    /// The directories that were written into, and whether one must be synced.
+    /// The directories that were met, and whether a file in them was replaced.
     directories: Mutex<BTreeMap<PathBuf, bool>>,
+    /// What is written and waits to be synced and renamed.
+    staged: Mutex<Vec<Staged>>,
+}
+
+/// What became of one file.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The number that was given for it.
+    pub id: usize,
+    /// Whether it was replaced.
+    pub result: Result<(), WriteError>,
+}
+
+/// A new file that is written but has not taken its place.
+#[derive(Debug)]
+struct Staged {
+    id: usize,
+    path: PathBuf,
+    file: NamedTempFile,
+    old: Metadata,
+    read: Fingerprint,
 }
 
 impl Writer {
     /// A writer for the files below `tree`: links are followed only if they end there.
     #[must_use]
     pub fn new(tree: impl Into<PathBuf>) -> Self {
-        Self { tree: tree.into(), directories: Mutex::default() }
+        Self { tree: tree.into(), directories: Mutex::default(), staged: Mutex::default() }
     }
 
     /// Replaces the content of the file `path` by `new`, if it still is `read` (S7.5). A symbolic link stays one, its
     /// target is replaced. The first time that a directory is met, what a killed run left there is removed.
     ///
-    /// The new content is on the disk when this returns; that the name leads to it even after a loss of power is sure
-    /// only after [`Writer::finish`]. Until then such a loss can bring back the old file, whole.
-    ///
-    /// # Errors
-    /// Why the file stays as it was.
-    pub fn replace(&self, path: &Path, read: &Fingerprint, new: &str) -> Result<(), WriteError> {
-        let path = &*self.resolve(path)?;
-        let old = File::open(path).map_err(WriteError::at("read", path))?;
-        let metadata = old.metadata().map_err(WriteError::at("read", path))?;
-        if !metadata.is_file() {
-            return Err(WriteError::NotAFile { path: path.to_owned() });
-        }
-        let links = platform::links(&metadata);
-        if links > 1 {
-            return Err(WriteError::HardLinked { path: path.to_owned(), links });
-        }
-        let directory = directory_of(path);
-        self.enter(directory);
-
-        let mut file = create(directory).map_err(WriteError::at("create a temporary file beside", path))?;
-        // The owner first: changing it can take bits off the mode.
-        platform::keep_owner(file.as_file(), &metadata).map_err(WriteError::at("keep the owner of", path))?;
-        file.as_file().set_permissions(metadata.permissions()).map_err(WriteError::at("keep the mode of", path))?;
-        file.write_all(new.as_bytes()).map_err(WriteError::at("write the new text of", path))?;
-        file.as_file().sync_all().map_err(WriteError::at("write the new text of", path))?;
-
-        if !is_unchanged(path, &old, &metadata, read).map_err(WriteError::at("read", path))? {
-            return Err(WriteError::Changed { path: path.to_owned() });
-        }
-        file.persist(path).map_err(|error| WriteError::new("replace", path, error.error))?;
-        self.directories().insert(directory.to_owned(), true);
-        Ok(())
+    /// Files take their places some together, so a call answers for none, or for several that earlier calls named;
+    /// the rest is answered for by [`Writer::finish`]. Each `id` is answered for once. A file that is not replaced is
+    /// what it was before.
+    pub fn replace(&self, id: usize, path: &Path, read: &Fingerprint, new: &str) -> Vec<Outcome> {
+        let staged = match self.stage(id, path, read, new) {
+            Ok(staged) => staged,
+            Err(error) => return vec![Outcome { id, result: Err(error) }],
+        };
+        let batch = {
+            let mut waiting = lock(&self.staged);
+            waiting.push(staged);
+            if waiting.len() < BATCH {
+                return Vec::new();
+            }
+            std::mem::take(&mut *waiting)
+        };
+        self.commit(batch)
     }
 
-    /// Syncs every directory in which a file was replaced, once.
+    /// Puts what is left in its place, and syncs the renaming: from here on a loss of power brings no old file back.
+    /// Until then it can, each file whole.
     ///
-    /// # Errors
-    /// One for each directory that could not be synced; its files are replaced all the same.
-    pub fn finish(self) -> Vec<WriteError> {
+    /// Returns the outcomes that are left, and one error for each directory that could not be synced; its files are
+    /// replaced all the same.
+    pub fn finish(self) -> (Vec<Outcome>, Vec<WriteError>) {
+        let batch = std::mem::take(&mut *lock(&self.staged));
+        let outcomes = self.commit(batch);
         let directories = self.directories.into_inner().unwrap_or_else(PoisonError::into_inner);
-        directories
+        let written: Vec<PathBuf> =
+            directories.into_iter().filter_map(|(path, written)| written.then_some(path)).collect();
+        let synced = sync(&written, |directory| platform::sync_directory(directory));
+        let errors = written
+            .iter()
+            .zip(synced)
+            .filter_map(|(directory, result)| Some(WriteError::new("sync the directory", directory, result.err()?)))
+            .collect();
+        (outcomes, errors)
+    }
+
+    /// Writes the new file.
+    fn stage(&self, id: usize, path: &Path, read: &Fingerprint, new: &str) -> Result<Staged, WriteError> {
+        let (path, old) = self.resolve(path)?;
+        if !old.is_file() {
+            return Err(WriteError::NotAFile { path });
+        }
+        let links = platform::links(&old);
+        if links > 1 {
+            return Err(WriteError::HardLinked { path, links });
+        }
+        let directory = directory_of(&path);
+        self.enter(directory);
+        let (mut file, now) = create(directory).map_err(WriteError::at("create a temporary file beside", &path))?;
+        // The owner first: changing it can take bits off the mode.
+        let owned =
+            platform::keep_owner(file.as_file(), &now, &old).map_err(WriteError::at("keep the owner of", &path))?;
+        if owned || now.permissions() != old.permissions() {
+            let kept = file.as_file().set_permissions(old.permissions());
+            kept.map_err(WriteError::at("keep the mode of", &path))?;
+        }
+        file.write_all(new.as_bytes()).map_err(WriteError::at("write the new text of", &path))?;
+        Ok(Staged { id, path, file, old, read: read.clone() })
+    }
+
+    /// Syncs new files, and gives each the place of the old one.
+    fn commit(&self, batch: Vec<Staged>) -> Vec<Outcome> {
+        let synced = sync(&batch, |staged| staged.file.as_file().sync_all());
+        batch
             .into_iter()
-            .filter(|(_, written)| *written)
-            .filter_map(|(directory, _)| {
-                let synced = platform::sync_directory(&directory);
-                synced.err().map(|error| WriteError::new("sync the directory", &directory, error))
+            .zip(synced)
+            .map(|(staged, synced)| {
+                let id = staged.id;
+                let synced = synced.map_err(WriteError::at("write the new text of", &staged.path));
+                Outcome { id, result: synced.and_then(|()| self.rename(staged)) }
             })
             .collect()
     }
 
-    fn directories(&self) -> std::sync::MutexGuard<'_, BTreeMap<PathBuf, bool>> {
-        // A panic elsewhere cannot leave the map half changed.
-        self.directories.lock().unwrap_or_else(PoisonError::into_inner)
+    fn rename(&self, staged: Staged) -> Result<(), WriteError> {
+        let Staged { path, file, old, read, .. } = staged;
+        if !is_unchanged(&path, &old, &read).map_err(WriteError::at("read", &path))? {
+            return Err(WriteError::Changed { path });
+        }
+        file.persist(&path).map_err(|error| WriteError::new("replace", &path, error.error))?;
+        lock(&self.directories).insert(directory_of(&path).to_owned(), true);
+        Ok(())
     }
 
-    /// The file to replace: the path itself, or what it links to.
-    fn resolve<'p>(&self, path: &'p Path) -> Result<std::borrow::Cow<'p, Path>, WriteError> {
+    /// The file to replace, the path itself or what it links to, and what is known of it.
+    fn resolve(&self, path: &Path) -> Result<(PathBuf, Metadata), WriteError> {
         let metadata = fs::symlink_metadata(path).map_err(WriteError::at("read", path))?;
         if !metadata.is_symlink() {
-            return Ok(path.into());
+            return Ok((path.to_owned(), metadata));
         }
         let target = fs::canonicalize(path).map_err(WriteError::at("follow the link", path))?;
         let tree = fs::canonicalize(&self.tree).map_err(WriteError::at("read", &self.tree))?;
         if !target.starts_with(&tree) {
             return Err(WriteError::OutsideTree { path: path.to_owned(), target, tree: self.tree.clone() });
         }
-        Ok(target.into())
+        let metadata = fs::symlink_metadata(&target).map_err(WriteError::at("read", &target))?;
+        Ok((target, metadata))
     }
 
     /// Removes leftovers from the directory when it is met first. That this fails is no reason not to write.
     fn enter(&self, directory: &Path) {
         {
-            let mut directories = self.directories();
+            let mut directories = lock(&self.directories);
             if directories.contains_key(directory) {
                 return;
             }
@@ -221,6 +286,27 @@ impl Writer {
             tracing::debug!(directory = %directory.display(), %error, "cannot look for leftover temporary files");
         }
     }
+}
+
+/// Syncs things at the same time: a file system with a journal then writes it once for many of them. The results are
+/// in the order of the things.
+fn sync<T: Sync>(things: &[T], sync: impl Fn(&T) -> io::Result<()> + Sync) -> Vec<io::Result<()>> {
+    if let [one] = things {
+        return vec![sync(one)];
+    }
+    let share = things.len().div_ceil(SYNCS).max(1);
+    let sync = &sync;
+    std::thread::scope(|scope| {
+        let start = |chunk| scope.spawn(move || <[T]>::iter(chunk).map(sync).collect::<Vec<_>>());
+        let threads: Vec<_> = things.chunks(share).map(|chunk| (chunk.len(), start(chunk))).collect();
+        let lost = |length| (0..length).map(|_| Err(io::Error::other("a thread that syncs came to grief"))).collect();
+        threads.into_iter().flat_map(|(length, thread)| thread.join().unwrap_or_else(|_| lost(length))).collect()
+    })
+}
+
+/// A panic elsewhere cannot leave what is locked here half changed.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether a file name is one of this module's temporary files.
@@ -255,29 +341,31 @@ fn remove_if_unlocked(path: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
-/// A new file in the directory that is locked and has a name.
-fn create(directory: &Path) -> io::Result<NamedTempFile> {
+/// A new file in the directory that is locked and has a name, and what is known of it.
+fn create(directory: &Path) -> io::Result<(NamedTempFile, Metadata)> {
     for _ in 0..ATTEMPTS {
         let file = tempfile::Builder::new().prefix(PREFIX).suffix(SUFFIX).rand_bytes(12).tempfile_in(directory)?;
-        match file.as_file().try_lock() {
+        let locked = file.as_file().try_lock();
+        let metadata = file.as_file().metadata()?;
+        match locked {
             // A file system without locks: no sweep removes anything there either.
-            Err(TryLockError::Error(_)) => return Ok(file),
-            Ok(()) if platform::links(&file.as_file().metadata()?) > 0 => return Ok(file),
+            Err(TryLockError::Error(_)) => return Ok((file, metadata)),
+            Ok(()) if platform::links(&metadata) > 0 => return Ok((file, metadata)),
             Ok(()) | Err(TryLockError::WouldBlock) => {}
         }
     }
     Err(io::Error::new(ErrorKind::ResourceBusy, "other runs keep removing it"))
 }
 
-/// Whether the path still leads to the file that was opened, and that one still holds what was read.
-fn is_unchanged(path: &Path, opened: &File, metadata: &Metadata, read: &Fingerprint) -> io::Result<bool> {
-    let now = match fs::symlink_metadata(path) {
-        Ok(now) => now,
+/// Whether the path still leads to the same file, and that one still holds what was read.
+fn is_unchanged(path: &Path, old: &Metadata, read: &Fingerprint) -> io::Result<bool> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(error),
     };
-    let mut buffer = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default().saturating_add(1));
-    Ok(platform::is_same_file(&now, metadata) && read.is_of(opened, &mut buffer)?)
+    let now = file.metadata()?;
+    Ok(platform::is_same_file(&now, old) && read.is_of(&mut file, now.len())?)
 }
 
 fn directory_of(path: &Path) -> &Path {
@@ -299,16 +387,15 @@ mod platform {
         (a.dev(), a.ino()) == (b.dev(), b.ino())
     }
 
-    /// Gives the new file the owner and group of the old one, as far as this user may.
-    pub(super) fn keep_owner(new: &File, old: &Metadata) -> io::Result<()> {
-        let now = new.metadata()?;
+    /// Gives the new file the owner and group of the old one, as far as this user may. Says whether it tried.
+    pub(super) fn keep_owner(new: &File, now: &Metadata, old: &Metadata) -> io::Result<bool> {
         if (now.uid(), now.gid()) == (old.uid(), old.gid()) {
-            return Ok(());
+            return Ok(false);
         }
         let owner = fchown(new, Some(old.uid()), Some(old.gid()));
         match owner.or_else(|_| fchown(new, None, Some(old.gid()))) {
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
-            result => result,
+            Err(error) if error.kind() != ErrorKind::PermissionDenied => Err(error),
+            _ => Ok(true),
         }
     }
 
@@ -331,8 +418,8 @@ mod platform {
         a.len() == b.len() && a.modified().ok() == b.modified().ok()
     }
 
-    pub(super) fn keep_owner(_: &File, _: &Metadata) -> io::Result<()> {
-        Ok(())
+    pub(super) fn keep_owner(_: &File, _: &Metadata, _: &Metadata) -> io::Result<bool> {
+        Ok(false)
     }
 
     pub(super) fn sync_directory(_: &Path) -> io::Result<()> {
