@@ -404,6 +404,33 @@ async fn a_token_that_lapses_in_the_middle_is_renewed_once() {
 }
 
 #[tokio::test]
+async fn a_host_without_its_token_server_is_down() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let realm = format!("Bearer realm=\"http://{nobody}/token\"");
+    let server = always(reply(401, &[("WWW-Authenticate", &realm)], "")).await;
+    let registry = registry();
+    for number in 0..50 {
+        let error = registry.tags(&image(&server.host(), &format!("a{number}"))).await.unwrap_err();
+        assert!(matches!(error.kind, Kind::Connect { .. } | Kind::HostDown { .. }), "{error}");
+    }
+    assert_eq!(registry.requests(), 1 + 3);
+}
+
+#[tokio::test]
+async fn refused_credentials_are_told_from_missing_ones() {
+    let server = server(|request, _| match request.header("authorization") {
+        None => reply(401, &[("WWW-Authenticate", "Basic realm=x")], ""),
+        Some(_) => reply(403, &[JSON], ""),
+    })
+    .await;
+    let name = image(&server.host(), "a");
+    let error = Registry::new(with_credentials(&server.host())).unwrap().tags(&name).await.unwrap_err();
+    assert!(error.to_string().contains("are valid and may pull"), "{error}");
+    let error = registry().tags(&name).await.unwrap_err();
+    assert!(error.to_string().contains("no credentials are set"), "{error}");
+}
+
+#[tokio::test]
 async fn identity_tokens_are_exchanged() {
     let server = server(|request, _| match request.path() {
         "/token" if request.method == "POST" && request.body.contains("refresh_token=hunter2") => {
