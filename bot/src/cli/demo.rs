@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use leadsman_scanner::registry::{DockerConfig, HostOptions, Registry, RegistryOptions};
-use leadsman_scanner::scan::{ScanOptions, scan};
+use leadsman_scanner::registry::{DockerConfig, HostOptions, Registry, RegistryOptions, TimeCache};
+use leadsman_scanner::scan::{ScanOptions, Sources, scan};
 use leadsman_scanner::source::commit::CommitFiles;
 
 use super::{Context, Outcome};
@@ -72,6 +72,7 @@ struct Demo<'a> {
     store: Store,
     sample: SampleRegistry,
     registry: Registry,
+    times: TimeCache,
 }
 
 impl<'a> Demo<'a> {
@@ -94,7 +95,7 @@ impl<'a> Demo<'a> {
             ..RegistryOptions::default()
         });
         let registry = registry.map_err(|error| failed("set up its registry client", &error))?;
-        Ok(Self { context, path, forge, store, sample, registry })
+        Ok(Self { context, path, forge, store, sample, registry, times: TimeCache::in_memory() })
     }
 
     async fn show(&self) -> Result<(), CliError> {
@@ -132,13 +133,17 @@ impl<'a> Demo<'a> {
         Ok(())
     }
 
+    fn sources(&self) -> Sources<'_> {
+        Sources { registry: &self.registry, times: &self.times }
+    }
+
     async fn scan(&self) -> Result<String, CliError> {
         let look = self.context.ui.out;
         let base = self.base()?;
         let files = CommitFiles::list(self.forge.repository(), base.id).map_err(|error| failed("read it", &error))?;
         let now = clock::now();
         let started = Instant::now();
-        let report = scan(&files, Some(&self.registry), &ScanOptions::new(now), &|_| true, &|_| {}).await;
+        let report = scan(&files, Some(self.sources()), &ScanOptions::new(now), &|_| true, &|_| {}).await;
         let view = ScanView::of(report, false, |finding| finding.container.steering.automated);
         let table = report::scan_table(&view, ScanStyle { details: false, now }, look);
         Ok(format!("{table}\n{}\n", report::summary(&view, Asked::For(started.elapsed()), look)))
@@ -147,7 +152,7 @@ impl<'a> Demo<'a> {
     async fn pass(&self) -> Result<RunView, CliError> {
         let options = ScanOptions::new(clock::now());
         let pass: Result<Pass, _> =
-            pass(&self.forge, self.base()?, &self.store, &self.registry, options, &|_| {}).await;
+            pass(&self.forge, self.base()?, &self.store, self.sources(), options, &|_| {}).await;
         Ok(RunView::of(self.forge.identity(), pass.map_err(|error| failed("make its pass", &error))?))
     }
 

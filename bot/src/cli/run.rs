@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::path::PathBuf;
 
 use leadsman_scanner::diagnostic::Level;
-use leadsman_scanner::scan::Progress as Step;
+use leadsman_scanner::scan::{Progress as Step, Sources};
 
 use super::{Context, Outcome, inspection};
 use crate::clock;
@@ -53,6 +53,8 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
         CliError::usage("there is no data folder, for there is no home").hint("name one with `--data DIR`")
     })?;
     let registry = config.registry(&context.environment)?;
+    let times = config.times();
+    let sources = Sources { registry: &registry, times: &times };
     let now = clock::now();
     let holder = format!("process {}, `leadsman run`, since {now:.0}", std::process::id());
     let store = Store::open(&data, &holder).await.map_err(|error| CliError::failed(error.to_string()))?;
@@ -66,8 +68,11 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
             bar.set(done.get(), total.get());
         }
     };
-    let result = pass(&forge, base, &store, &registry, inspection::options(&config, now), &progress).await;
+    let result = pass(&forge, base, &store, sources, inspection::options(&config, now), &progress).await;
     drop(bar);
+    if let Err(error) = times.save(now) {
+        tracing::warn!(%error, "creation times could not be kept, the next run asks for them again");
+    }
     store.close().await;
     let view = RunView::of(
         forge.identity(),

@@ -177,8 +177,7 @@ fn view(tag: &str, answer: Option<Result<Metadata, RegistryError>>, now: Timesta
 
 impl From<&RegistryError> for CliError {
     fn from(error: &RegistryError) -> Self {
-        let about = error.image.as_ref().map(|image| format!(" for `{image}`")).unwrap_or_default();
-        let failed = Self::failed(format!("could not ask `{}`{about}: {}", error.host, error.kind));
+        let failed = Self::failed(format!("could not ask `{}` for `{}`: {}", error.host, error.image, error.kind));
         match error.kind.advice(&error.host) {
             Some(advice) => failed.hint(advice),
             None => failed,

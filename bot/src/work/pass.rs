@@ -1,8 +1,7 @@
 //! One full pass over a local repository: scan the base, then bring its pull requests up to date.
 
 use jiff::Timestamp;
-use leadsman_scanner::registry::Registry;
-use leadsman_scanner::scan::{Progress, Report, ScanOptions};
+use leadsman_scanner::scan::{Progress, Report, ScanOptions, Sources};
 use leadsman_scanner::source::commit::{CommitError, CommitFiles};
 use thiserror::Error;
 
@@ -53,14 +52,14 @@ pub async fn pass(
     forge: &Local,
     base: BaseBranch,
     store: &Store,
-    registry: &Registry,
+    sources: Sources<'_>,
     options: ScanOptions,
     progress: &dyn Fn(Progress<'_>),
 ) -> Result<Pass, PassError> {
     let now: Timestamp = options.now;
     let renderer = Renderer::new()?;
     let files = CommitFiles::list(forge.repository(), base.id)?;
-    let commit = ScannedCommit::scan(files, registry, options, progress).await;
+    let commit = ScannedCommit::scan(files, sources, options, progress).await;
     let edit = |key: &_, proposed: &[_]| commit.edit(key, proposed);
     let scanned = Scanned { observed: commit.observed(), unreadable: commit.unreadable(), edit: &edit };
     let pulls = reconcile_pulls(forge, store, &renderer, &base, scanned, now).await?;

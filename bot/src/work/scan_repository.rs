@@ -8,8 +8,7 @@ use std::ops::Range;
 
 use leadsman_scanner::diagnostic::Level;
 use leadsman_scanner::reference::Digest;
-use leadsman_scanner::registry::Registry;
-use leadsman_scanner::scan::{self, Finding, Latest, Progress, Report, ScanOptions};
+use leadsman_scanner::scan::{self, Finding, Latest, Progress, Report, ScanOptions, Sources};
 use leadsman_scanner::source::commit::CommitFiles;
 use leadsman_scanner::source::{self, Files};
 use leadsman_scanner::status::{Status, Verdict};
@@ -34,12 +33,12 @@ impl ScannedCommit {
     /// Scans `files`: details and reasons are asked for, because people judge pull requests by them.
     pub async fn scan(
         files: CommitFiles,
-        registry: &Registry,
+        sources: Sources<'_>,
         options: ScanOptions,
         progress: &dyn Fn(Progress<'_>),
     ) -> Self {
         let options = ScanOptions { details: true, explain: true, ..options };
-        let report = scan::scan(&files, Some(registry), &options, &|_| true, progress).await;
+        let report = scan::scan(&files, Some(sources), &options, &|_| true, progress).await;
         let place =
             |file: &scan::ReportedFile| (files.name(file.index).to_owned(), (file.index, file.findings.clone()));
         let places = report.files.iter().map(place).collect();
