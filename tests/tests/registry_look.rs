@@ -71,7 +71,7 @@ async fn cold_takes_two_requests_per_tag_and_warm_three_per_image_s6_3() {
     // They stayed, so after another hour they are not.
     let ((), requests) = counted(&late, run(&late, &TimeCache::at(path), at(2))).await;
     assert_eq!(requests, 5 * 3);
-    assert!(server.connections() < 100);
+    assert!(server.connections() < 100, "{}", server.connections());
 }
 
 #[tokio::test]

@@ -99,9 +99,12 @@ pub(super) async fn ask<T>(
     match answer {
         Ok(result) => result,
         Err(_) => {
-            // A host that lets questions run out of time is as good as down, even if it trickles.
-            host.failed(&format!("no full answer within {} s", limit.as_secs_f32()));
-            Err(Kind::TimedOut { limit: shared.options.timeout })
+            let error = Kind::TimedOut { limit: shared.options.timeout };
+            // A host that lets a question run out of its whole time is as good as down, even if it trickles.
+            if limit == shared.options.timeout {
+                host.failed(&error.to_string());
+            }
+            Err(error)
         }
     }
 }
@@ -134,7 +137,7 @@ impl Question<'_> {
             let result = self.attempt(call).await;
             let error = match result {
                 Ok(reply) if reply.status.is_success() || reply.status == StatusCode::NOT_MODIFIED => return Ok(reply),
-                Ok(reply) => self.refusal(&reply, false),
+                Ok(reply) => self.refusal(&reply),
                 Err(error) => error,
             };
             let left = self.deadline.saturating_duration_since(Instant::now());
@@ -198,7 +201,7 @@ impl Question<'_> {
             }
             let (learnt, scope) = match auth::learn(&reply, &self.host.base, &self.shared.transport) {
                 Ok(learnt) => learnt,
-                Err(reason) => return Err(denied(401, authorization.is_some(), reason)),
+                Err(reason) => return Err(denied(401, self.sends_credentials(), reason)),
             };
             let same = known.as_deref() == Some(&learnt);
             let renewable = authorization.is_some() && matches!(learnt, Auth::Bearer { .. });
@@ -206,7 +209,7 @@ impl Question<'_> {
             self.host.learn(learnt);
             self.first = None;
             if round == 2 || (same && !(renewable && stale.is_none())) {
-                return Err(self.refusal(&reply, authorization.is_some()));
+                return Err(self.refusal(&reply));
             }
             stale = authorization;
         }
@@ -234,11 +237,17 @@ impl Question<'_> {
                 let kind = transport_error(error, call.part, call.limit);
                 if reachable {
                     self.host.answered();
-                } else if matches!(kind, Kind::Connect { .. } | Kind::TimedOut { .. }) {
-                    self.host.failed(&kind.to_string());
+                } else {
+                    self.count_failure(&kind);
                 }
                 Err(kind)
             }
+        }
+    }
+
+    fn count_failure(&self, kind: &Kind) {
+        if matches!(kind, Kind::Connect { .. } | Kind::TimedOut { .. }) {
+            self.host.failed(&kind.to_string());
         }
     }
 
@@ -278,9 +287,12 @@ impl Question<'_> {
                 Ok(Some(header))
             }
             Err(TokenError::Transport(error)) => {
-                Err(transport_error(error, Part::Token, super::options::limits::TOKEN))
+                let kind = transport_error(error, Part::Token, super::options::limits::TOKEN);
+                // Without its token server the host is of no more use than without itself.
+                self.count_failure(&kind);
+                Err(kind)
             }
-            Err(TokenError::Answer(reply)) => Err(self.refusal(&reply, credentials.is_some())),
+            Err(TokenError::Answer(reply)) => Err(self.refusal(&reply)),
             Err(TokenError::Malformed(reason)) => Err(Kind::Malformed { what: Part::Token, reason }),
         }
     }
@@ -307,22 +319,30 @@ impl Question<'_> {
     }
 
     /// What an answer means that says no.
-    fn refusal(&self, reply: &Reply, with_credentials: bool) -> Kind {
+    fn refusal(&self, reply: &Reply) -> Kind {
         let status = reply.status.as_u16();
         let message = server_message(reply.header("content-type"), &reply.body);
         let date = reply.header("date");
         let retry_after = retry::retry_after(reply.header("retry-after"), Some(date));
         match status {
             404 | 410 => Kind::NotFound { message },
-            401 | 403 => {
-                let stored = matches!(self.host.credentials.get(), Some(Ok(Some(_))));
-                denied(status, with_credentials && stored, message)
-            }
+            401 | 403 => denied(status, self.sends_credentials(), message),
             429 => self.rate_limited(status, retry_after, message),
             503 if retry_after.is_some() => self.rate_limited(status, retry_after, message),
             500.. => Kind::Server { status, message },
             _ => Kind::Unexpected { status, message },
         }
+    }
+
+    /// Whether this question was put with credentials, or its token was had with them.
+    fn sends_credentials(&self) -> bool {
+        let stored = matches!(self.host.credentials.get(), Some(Ok(Some(_))));
+        stored
+            && match self.host.auth().as_deref() {
+                Some(Auth::Basic) => true,
+                Some(Auth::Bearer { trusted, .. }) => *trusted,
+                None | Some(Auth::Anonymous) => false,
+            }
     }
 
     fn rate_limited(&self, status: u16, retry_after: Option<Duration>, message: String) -> Kind {
