@@ -5,11 +5,29 @@
 //! | [`cli`] | subcommands and their flags |
 //! | [`clock`] | the time |
 //! | [`config`] | the configuration, its schema and where each value came from |
+//! | [`demo`] | a sample fleet and a sample registry |
+//! | [`doctor`] | checks of what a scan relies on |
+//! | [`forge`] | where pull requests live; today a plain local repository |
 //! | [`output`] | everything that is printed |
+//! | [`plan`] | choices to wanted pull requests (pure) |
+//! | [`pulls`] | wanted against actual pull requests: actions (pure), and who carries them out |
+//! | [`render`] | every text that goes into a pull request |
+//! | [`store`] | the only SQL |
+//! | [`update`] | writing choices into files |
+//! | [`work`] | the kinds of work: scanning a repository, reconciling its pull requests |
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr))]
 
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod demo;
+pub mod doctor;
+pub mod forge;
 pub mod output;
+pub mod plan;
+pub mod pulls;
+pub mod render;
+pub mod store;
+pub mod update;
+pub mod work;

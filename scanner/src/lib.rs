@@ -24,7 +24,7 @@ pub mod filter;
 pub mod manifest;
 pub mod reference;
 pub mod registry;
-// pub mod scan;
+pub mod scan;
 pub mod source;
 pub mod status;
 pub mod suggest;

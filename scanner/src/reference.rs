@@ -47,6 +47,15 @@ impl ImageName {
         &self.text
     }
 
+    /// Reads back what [`ImageName::as_str`] gave; `None` for anything else. Needs no list of known hosts, for the
+    /// canonical form always begins with the host.
+    #[must_use]
+    pub fn from_canonical(text: &str) -> Option<Self> {
+        let (host, _) = text.split_once('/')?;
+        let name = Self::parse(text, &KnownHosts::new([host.to_owned()])).ok()?;
+        (name.as_str() == text).then_some(name)
+    }
+
     /// Parses a name that has neither tag nor digest, such as the value of `leadsman.dev/look-up.<container>` (S2.8).
     ///
     /// # Errors
@@ -81,7 +90,12 @@ impl Digest {
     /// The digest of this content, as registries name content.
     #[must_use]
     pub fn of(content: &[u8]) -> Self {
-        let hash = Sha256::digest(content);
+        Self::from_sha256(Sha256::digest(content).into())
+    }
+
+    /// The digest of these 32 bytes.
+    #[must_use]
+    pub fn from_sha256(hash: [u8; 32]) -> Self {
         let mut text = String::with_capacity("sha256:".len() + 64);
         text.push_str("sha256:");
         for byte in hash {
@@ -324,6 +338,17 @@ mod tests {
     fn host_and_repository_are_apart() {
         let name = parse("localhost:5000/a/b").unwrap().name;
         assert_eq!((name.host(), name.repository()), ("localhost:5000", "a/b"));
+    }
+
+    #[test]
+    fn canonical_names_are_read_back_s2_5() {
+        for text in ["nginx", "registry/app", "[::1]:5000/a", "localhost/x"] {
+            let name = parse(text).unwrap().name;
+            assert_eq!(ImageName::from_canonical(name.as_str()), Some(name));
+        }
+        for text in ["", "nginx", "docker.io/nginx", "index.docker.io/library/nginx", "a.io/b:1"] {
+            assert_eq!(ImageName::from_canonical(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -4,6 +4,8 @@
 
 use std::{fmt::Write as _, fs, io, path::Path};
 
+use crate::registry::static_registry;
+
 /// A folder of releases to be made.
 #[derive(Debug, Clone)]
 pub struct Corpus {
@@ -38,12 +40,6 @@ impl Corpus {
         }
     }
 
-    /// The repository of image `i`, as the manifests name it.
-    #[must_use]
-    pub fn repository(i: usize) -> String {
-        format!("team{}/app{i}", i % 10)
-    }
-
     /// The text of file `index`.
     #[must_use]
     pub fn text(&self, index: usize) -> String {
@@ -57,7 +53,7 @@ impl Corpus {
 
     fn release(&self, i: usize, text: &mut String) {
         let (registry, tag, filter) = (&self.registry, &self.tag, &self.filter);
-        let repository = Self::repository(i % self.images);
+        let repository = static_registry::repository(i % self.images);
         let start = text.len();
         // Writing to a `String` cannot fail.
         let _ = write!(

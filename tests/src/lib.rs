@@ -6,3 +6,10 @@ pub mod corpus;
 pub mod measure;
 pub mod program;
 pub mod registry;
+pub mod repository;
+
+/// Whether this is the long run: every "N times" of the tests in full, instead of a short share.
+#[must_use]
+pub fn long() -> bool {
+    std::env::var_os("LEADSMAN_LONG").is_some()
+}

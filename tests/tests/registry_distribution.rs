@@ -8,7 +8,7 @@ use base64::Engine;
 use jiff::Timestamp;
 use leadsman_scanner::reference::{ImageName, KnownHosts};
 use leadsman_scanner::registry::{
-    Credentials, DockerConfig, HostOptions, Platform, Registry, RegistryErrorKind, RegistryOptions,
+    Access as Asks, Credentials, DockerConfig, HostOptions, Platform, Registry, RegistryErrorKind, RegistryOptions,
 };
 use leadsman_tests::registry::distribution::{Access, Distribution, PASSWORD, USER};
 use leadsman_tests::registry::push::{Format, Pusher, Times};
@@ -182,4 +182,26 @@ async fn tls_with_an_authority_of_its_own() {
     let error = registry.tags(&name).await.unwrap_err();
     assert!(matches!(error.kind, RegistryErrorKind::Connect { .. }), "{error:?}");
     assert!(error.to_string().contains("certificate"), "{error}");
+}
+
+#[tokio::test]
+async fn a_host_says_what_it_is() {
+    let tokens = TokenServer::start(true).await.unwrap();
+    let servers = [
+        (Distribution::start(Access::Anonymous).unwrap(), Asks::Open),
+        (Distribution::start(Access::Basic).unwrap(), Asks::Basic),
+        (Distribution::start(Access::Token(&tokens)).unwrap(), Asks::Token),
+    ];
+    for (server, expected) in &servers {
+        let host = server.host();
+        let probe = async |options| Registry::new(options).unwrap().probe(&host).await.unwrap();
+        let found = probe(options(&host, with_password(PASSWORD))).await;
+        assert_eq!((found.access, found.error.as_ref()), (Some(*expected), None));
+        assert_eq!((found.has_credentials, found.secure), (*expected != Asks::Open, false));
+        assert!(found.date.is_some());
+        let found = probe(options("", HostOptions::default())).await;
+        assert_eq!((found.access, found.error.is_none()), (Some(*expected), *expected == Asks::Open));
+        let wrong = probe(options(&host, with_password("wrong"))).await;
+        assert_eq!(wrong.error.is_none(), *expected == Asks::Open);
+    }
 }

@@ -9,12 +9,22 @@ use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser, Subcomma
 
 use crate::config::{Environment, Loaded};
 use crate::output::error::CliError;
-use crate::output::{ColorChoice, Exit, Ui, Verbosity};
+use crate::output::text::escape;
+use crate::output::{ColorChoice, Exit, Ui, Verbosity, style};
 
 mod completions;
 mod config;
+mod demo;
+mod doctor;
+mod filter;
+mod inspection;
 mod man;
+mod run;
+mod scan;
 mod schema;
+mod suggest;
+mod tags;
+mod update;
 
 /// Keeps the container images in Helm releases up to date.
 #[derive(Debug, Parser)]
@@ -59,6 +69,14 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Scan(scan::Args),
+    Update(update::Args),
+    Suggest(suggest::Args),
+    Filter(filter::Args),
+    Tags(tags::Args),
+    Run(run::Args),
+    Demo(demo::Args),
+    Doctor(doctor::Args),
     Config(config::Args),
     Schema(schema::Args),
     Completions(completions::Args),
@@ -91,6 +109,29 @@ impl Context {
     /// Writes a command's result to standard output.
     pub(crate) fn print(&self, text: &str) -> Result<(), CliError> {
         self.ui.print(text).map_err(CliError::from)
+    }
+
+    /// Says a remark on standard error, unless `--quiet` is given.
+    pub(crate) fn note(&self, text: &str) {
+        self.remark("note:", style::PLACE, text);
+    }
+
+    /// Says a warning on standard error, unless `--quiet` is given.
+    pub(crate) fn warn(&self, text: &str) {
+        self.remark("warning:", style::WARNING, text);
+    }
+
+    /// Writes a result beside another one on standard output, unless `--quiet` is given.
+    pub(crate) fn say(&self, text: &str) {
+        if self.ui.verbosity != Verbosity::Quiet {
+            self.ui.say(text);
+        }
+    }
+
+    fn remark(&self, word: &str, color: anstyle::Style, text: &str) {
+        if self.ui.verbosity != Verbosity::Quiet {
+            self.ui.say(&format!("{} {}\n", self.ui.err.paint(color, word), escape(text)));
+        }
     }
 }
 
@@ -129,11 +170,37 @@ pub fn main() -> Exit {
 
 fn run(command: Command, context: &Context) -> Outcome {
     match command {
+        Command::Scan(args) => block_on(scan::run(&args, context)),
+        Command::Update(args) => block_on(update::run(&args, context)),
+        Command::Suggest(args) => suggest::run(&args, context),
+        Command::Filter(args) => filter::run(&args, context),
+        Command::Demo(args) => block_on(demo::run(&args, context)),
+        Command::Run(args) => block_on(run::run(&args, context)),
+        Command::Doctor(args) => block_on(doctor::run(&args, context)),
+        Command::Tags(args) => block_on(tags::run(&args, context)),
         Command::Config(args) => config::run(&args, context),
         Command::Schema(args) => schema::run(&args, context),
         Command::Completions(args) => completions::run(&args, context),
         Command::Man(args) => man::run(&args, context),
     }
+}
+
+/// Runs a command that waits for others, on this thread alone, until it ends or Ctrl-C is pressed.
+fn block_on(command: impl Future<Output = Outcome>) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| CliError::failed("could not start the program").because(&error))?;
+    let outcome = runtime.block_on(async {
+        tokio::select! {
+            // The command first: until it waits for something, Ctrl-C ends the program as it would any other.
+            biased;
+            outcome = command => outcome,
+            // Where the signal cannot be waited for, it still ends the program by itself.
+            Ok(()) = tokio::signal::ctrl_c() => Ok(Exit::Interrupted),
+        }
+    });
+    // Name look-ups that hang must not hold up the end.
+    runtime.shutdown_background();
+    outcome
 }
 
 /// The whole command line as clap knows it, for completions and man pages.

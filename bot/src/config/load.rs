@@ -222,9 +222,6 @@ fn check(config: &Config, root: &Node) -> Result<(), Fault> {
     if config.max_new_tags == 0 {
         return Err(fault(&["max_new_tags"], "must be at least 1".into()));
     }
-    if !(1..=256).contains(&config.concurrency) {
-        return Err(fault(&["concurrency"], "must be from 1 to 256".into()));
-    }
     for (host, registry) in &config.registries {
         let at = |key| ["registries", host.as_str(), key];
         let host_alone = ["registries", host.as_str()];

@@ -9,10 +9,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use leadsman_scanner::registry::TimeCache;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod load;
+mod registries;
 mod secret;
 mod tree;
 mod values;
@@ -41,9 +43,6 @@ pub struct Config {
     pub max_new_tags: u32,
     /// The longest that one image may take in all, with its pages, retries and waiting.
     pub image_timeout: Span,
-    /// Requests in flight per registry host, where the host's own entry says nothing.
-    #[schemars(range(min = 1, max = 256))]
-    pub concurrency: u16,
     /// Where creation times are kept between runs. The user's cache folder if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_dir: Option<PathBuf>,
@@ -59,7 +58,6 @@ impl Default for Config {
             platform: Platform::default(),
             max_new_tags: 500,
             image_timeout: Span::from_secs(60),
-            concurrency: 16,
             cache_dir: None,
             data_dir: None,
         }
@@ -88,7 +86,7 @@ pub struct Registry {
     pub ca: Option<PathBuf>,
     /// Speak plain HTTP instead of TLS. Loopback hosts are spoken to so anyway.
     pub insecure: bool,
-    /// Requests in flight to this host.
+    /// Images of this host that are asked for at a time; 16 if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 256))]
     pub concurrency: Option<u16>,
@@ -109,6 +107,12 @@ impl Config {
     #[must_use]
     pub fn image_timeout(&self) -> Duration {
         self.image_timeout.duration()
+    }
+
+    /// What is known of creation times from earlier runs (S6.3); it ends with the program where there is no home.
+    #[must_use]
+    pub fn times(&self) -> TimeCache {
+        self.cache_folder().map_or_else(TimeCache::in_memory, |folder| TimeCache::at(folder.join("image-times")))
     }
 
     /// Where caches lie: `cache_dir`, or the user's cache folder; `None` where there is no home.

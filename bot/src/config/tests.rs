@@ -45,12 +45,11 @@ impl Case {
 #[test]
 fn every_key_is_read_from_the_file_and_from_its_variable() {
     type Check = fn(&Config) -> bool;
-    let cases: [(&str, &str, Check); 7] = [
+    let cases: [(&str, &str, Check); 6] = [
         ("registries", r#"{"a.io": {"insecure": true}}"#, |c| c.registries.get("a.io").is_some_and(|r| r.insecure)),
         ("platform", "linux/arm64/v8", |c| c.platform.as_str() == "linux/arm64/v8"),
         ("max_new_tags", "7", |c| c.max_new_tags == 7),
         ("image_timeout", "2m", |c| c.image_timeout == Span::from_secs(120)),
-        ("concurrency", "3", |c| c.concurrency == 3),
         ("cache_dir", "/var/cache/l", |c| c.cache_folder() == Some("/var/cache/l".into())),
         ("data_dir", "/var/lib/l", |c| c.data_folder() == Some("/var/lib/l".into())),
     ];
@@ -102,12 +101,12 @@ fn nothing_set_means_the_defaults() {
 
 #[test]
 fn a_variable_wins_over_the_file_and_says_so() {
-    let case = Case::new("platform: linux/arm64\nconcurrency: 2\n").with("LEADSMAN_PLATFORM", "linux/s390x");
+    let case = Case::new("platform: linux/arm64\nmax_new_tags: 2\n").with("LEADSMAN_PLATFORM", "linux/s390x");
     let loaded = case.load().unwrap();
-    assert_eq!((loaded.config.platform.as_str(), loaded.config.concurrency), ("linux/s390x", 2));
+    assert_eq!((loaded.config.platform.as_str(), loaded.config.max_new_tags), ("linux/s390x", 2));
     let origin = |key: &str| loaded.settings.iter().find(|setting| setting.key == key).unwrap().origin.clone();
     assert_eq!(origin("platform"), Origin::Variable("LEADSMAN_PLATFORM".into()));
-    assert_eq!(origin("concurrency"), Origin::File { line: 2, column: 14 });
+    assert_eq!(origin("max_new_tags"), Origin::File { line: 2, column: 15 });
     assert_eq!(origin("image_timeout"), Origin::Default);
     assert_eq!(loaded.file.unwrap().1, Source::UserFolder);
 }
@@ -135,8 +134,8 @@ fn wrong_values_say_what_is_expected_and_where() {
         ("image_timeout: 0s\n", "is no length of time"),
         ("max_new_tags: many\n", "`max_new_tags`: expected a whole number, found `many`"),
         ("max_new_tags: 0\n", "`max_new_tags`: must be at least 1"),
-        ("concurrency: 1000\n", "`concurrency`: must be from 1 to 256"),
-        ("concurrency: [1]\n", "`concurrency`: expected a whole number up to 65535, found a list"),
+        ("registries: {a.io: {concurrency: 1000}}\n", "`registries.a.io.concurrency`: must be from 1 to 256"),
+        ("registries: {a.io: {concurrency: [1]}}\n", "expected a whole number up to 65535, found a list"),
         ("registries: x\n", "`registries`: expected a map, found `x`"),
         (
             "registries: {a.io: {insecure: yes}}\n",
@@ -183,15 +182,15 @@ fn variables_that_are_no_keys_are_left_alone() {
 
 #[test]
 fn a_named_file_wins_over_the_users_and_must_exist() {
-    let users = Case::new("concurrency: 1\n");
-    let named = Case::new("concurrency: 2\n");
-    let flagged = Case::new("concurrency: 3\n");
+    let users = Case::new("max_new_tags: 1\n");
+    let named = Case::new("max_new_tags: 2\n");
+    let flagged = Case::new("max_new_tags: 3\n");
     let path = named.path();
     let environment = Environment::of([("LEADSMAN_CONFIG", path.to_str().unwrap())]);
     let by_variable = Loaded::load_from(None, &environment, Some(users.path())).unwrap();
-    assert_eq!((by_variable.config.concurrency, by_variable.file.unwrap().1), (2, Source::Variable));
+    assert_eq!((by_variable.config.max_new_tags, by_variable.file.unwrap().1), (2, Source::Variable));
     let by_flag = Loaded::load_from(Some(&flagged.path()), &environment, Some(users.path())).unwrap();
-    assert_eq!((by_flag.config.concurrency, by_flag.file.unwrap().1), (3, Source::Flag));
+    assert_eq!((by_flag.config.max_new_tags, by_flag.file.unwrap().1), (3, Source::Flag));
     let gone = Loaded::load_from(Some("/nonexistent.yaml".as_ref()), &environment, None).unwrap_err();
     assert_eq!(gone.exit(), Exit::Usage);
     assert!(gone.render(Look::PLAIN).contains("could not read the configuration `/nonexistent.yaml`"));
@@ -204,7 +203,7 @@ fn the_schema_takes_what_is_read_and_refuses_what_is_not() {
     let full = serde_json::json!({
         "registries": {"a.io": {"mirror": "http://127.0.0.1:5000", "username": "u", "password_env": "P", "ca": "x",
                                 "insecure": true, "concurrency": 1, "rate": 1}},
-        "platform": "linux/arm64", "max_new_tags": 1, "image_timeout": "3d", "concurrency": 1,
+        "platform": "linux/arm64", "max_new_tags": 1, "image_timeout": "3d",
         "cache_dir": "/c", "data_dir": "/d"
     });
     assert!(validator.is_valid(&full));

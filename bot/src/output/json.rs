@@ -7,14 +7,16 @@
 use std::io;
 
 use jiff::Timestamp;
+use leadsman_scanner::detect::Source;
 use leadsman_scanner::diagnostic::Diagnostic;
+use leadsman_scanner::scan::{Finding, Report};
 use leadsman_scanner::status::{Flag, Status, Verdict};
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::Serialize;
 use serde_json::ser::{Formatter, PrettyFormatter};
 
 use super::text::is_unsafe;
-use crate::config::{Loaded, Origin, Source};
+use crate::config::{self, Loaded, Origin};
 
 /// The documents, by the name of the command that prints each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -29,6 +31,8 @@ pub enum Document {
     Tags,
     /// `leadsman suggest --format json`
     Suggest,
+    /// `leadsman run --format json`
+    Run,
     /// `leadsman doctor --format json`
     Doctor,
     /// `leadsman config show --format json`
@@ -37,8 +41,8 @@ pub enum Document {
 
 impl Document {
     /// Every document.
-    pub const ALL: [Self; 7] =
-        [Self::Scan, Self::Update, Self::Filter, Self::Tags, Self::Suggest, Self::Doctor, Self::Config];
+    pub const ALL: [Self; 8] =
+        [Self::Scan, Self::Update, Self::Filter, Self::Tags, Self::Suggest, Self::Run, Self::Doctor, Self::Config];
 
     /// The name that `leadsman schema` takes.
     #[must_use]
@@ -49,6 +53,7 @@ impl Document {
             Self::Filter => "filter",
             Self::Tags => "tags",
             Self::Suggest => "suggest",
+            Self::Run => "run",
             Self::Doctor => "doctor",
             Self::Config => "config",
         }
@@ -63,6 +68,7 @@ impl Document {
             Self::Filter => schema_for!(FilterView),
             Self::Tags => schema_for!(TagsView),
             Self::Suggest => schema_for!(SuggestView),
+            Self::Run => schema_for!(super::pulls::RunView),
             Self::Doctor => schema_for!(DoctorView),
             Self::Config => schema_for!(ConfigView),
         }
@@ -120,7 +126,7 @@ pub struct ContainerView {
     /// Its name within the workload.
     pub container: String,
     /// Where the image was found.
-    pub source: SourceView,
+    pub source: Source,
     /// The canonical name of the image, without tag; null where the reference is invalid.
     pub image: Option<String>,
     /// The tag in the file.
@@ -132,8 +138,8 @@ pub struct ContainerView {
     pub automated: bool,
     /// The filter, as the annotation writes it, or the default.
     pub filter: String,
-    /// What holds for it.
-    pub status: Status,
+    /// What holds for it; null where a registry would have to be asked and none was.
+    pub status: Option<Status>,
     /// What is worth knowing beside the status.
     pub flags: Vec<Flag>,
     /// Why the status is what it is, where a word is not enough.
@@ -155,22 +161,10 @@ pub struct WorkloadView {
     pub api_version: String,
     /// As written.
     pub kind: String,
-    /// Its namespace; null where the manifest names none.
-    pub namespace: Option<String>,
+    /// Its namespace, or the default one where the manifest names none.
+    pub namespace: String,
     /// Its name.
     pub name: String,
-}
-
-/// Where an image was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum SourceView {
-    /// In `.spec.values`, by its shape.
-    Values,
-    /// By the annotations of an alias.
-    Alias,
-    /// In a pod template.
-    Pod,
 }
 
 /// The newest tag.
@@ -273,7 +267,7 @@ pub struct FilterTagView {
     pub tag: String,
     /// Whether the filter takes it; rules that need the current tag are not part of this.
     pub matches: bool,
-    /// Its place in the order, 1 being the newest; null where it does not match.
+    /// Its place in the order, 1 being the newest; null where it does not match, or has nothing to be ordered by.
     #[schemars(range(min = 1))]
     pub rank: Option<usize>,
     /// The creation time as given.
@@ -295,6 +289,8 @@ pub struct TagsView {
     pub filter: Option<String>,
     /// Tags, newest first.
     pub tags: Vec<TagView>,
+    /// How many tags there are before the limit: those that the filter takes, or all but signatures and the like.
+    pub matching: usize,
     /// How many tags the registry has, whether listed here or not.
     pub total: usize,
     /// Requests that the registry and its token server were sent.
@@ -408,7 +404,7 @@ pub struct ConfigView {
     /// The file that was read; null where there is none.
     pub file: Option<String>,
     /// Why that file; null where there is none.
-    pub file_source: Option<Source>,
+    pub file_source: Option<config::Source>,
     /// Every value.
     pub values: Vec<SettingView>,
 }
@@ -438,6 +434,69 @@ pub enum OriginView {
     File,
     /// An environment variable.
     Variable,
+}
+
+impl ScanView {
+    /// The view of a report: the findings that are `listed`, and counts over them.
+    #[must_use]
+    pub fn of(report: Report, explain: bool, listed: impl Fn(&Finding) -> bool) -> Self {
+        let Report { findings, files: _, diagnostics, summary } = report;
+        let containers: Vec<_> =
+            findings.into_iter().filter(listed).map(|finding| ContainerView::of(finding, explain)).collect();
+        let same = |a: &ContainerView, b: &ContainerView| {
+            (&a.file, a.document, &a.workload.id) == (&b.file, b.document, &b.workload.id)
+        };
+        let summary = SummaryView {
+            files: summary.files,
+            workloads: containers.chunk_by(same).count(),
+            containers: containers.len(),
+            updates: containers.iter().filter(|container| container.status == Some(Status::Update)).count(),
+            images: summary.images,
+            registry_requests: summary.registry_requests,
+        };
+        Self { version: Version::ONE, containers, diagnostics, summary }
+    }
+}
+
+impl ContainerView {
+    fn of(finding: Finding, explain: bool) -> Self {
+        let Finding { file, container, status, flags, message, latest, reasons } = finding;
+        let reasons = reasons.into_iter().map(|reason| ReasonView {
+            tag: reason.tag,
+            verdict: reason.verdict,
+            message: reason.message,
+        });
+        let workload = &container.workload;
+        Self {
+            file: file.to_string(),
+            document: container.document,
+            line: container.line,
+            column: container.column,
+            workload: WorkloadView {
+                id: workload.id.to_string(),
+                api_version: workload.api_version.to_string(),
+                kind: workload.kind.as_str().to_owned(),
+                namespace: workload.namespace.to_string(),
+                name: workload.name.to_string(),
+            },
+            container: container.name.to_string(),
+            source: container.source,
+            image: container.image.as_ref().map(ToString::to_string),
+            tag: container.tag.as_ref().map(ToString::to_string),
+            digest: container.digest.as_ref().map(ToString::to_string),
+            automated: container.steering.automated,
+            filter: container.steering.filter.to_string(),
+            status,
+            flags,
+            message,
+            latest: latest.map(|latest| LatestView {
+                tag: latest.tag,
+                digest: latest.digest.map(|digest| digest.to_string()),
+                created: latest.created,
+            }),
+            reasons: explain.then(|| reasons.collect()),
+        }
+    }
 }
 
 impl ConfigView {

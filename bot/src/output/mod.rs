@@ -13,6 +13,7 @@ pub mod diff;
 pub mod error;
 pub mod json;
 pub mod progress;
+pub mod pulls;
 pub mod report;
 pub mod snippet;
 pub mod table;

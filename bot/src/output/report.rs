@@ -9,10 +9,14 @@ use jiff::Timestamp;
 use leadsman_scanner::diagnostic::Level;
 use leadsman_scanner::status::{Status, Verdict};
 
-use super::json::{ChangeView, ContainerView, FilterView, LatestView, ReasonView, ScanView, TagsView};
+use super::json::{
+    ChangeView, CheckResult, ContainerView, DoctorView, FilterView, LatestView, ReasonView, ScanView, SuggestView,
+    TagsView, UpdateView,
+};
 use super::table::{Cell, Shrink, Table};
-use super::text::{age, count, elapsed, escape, shorten_end, width, wrap};
+use super::text::{age, count, elapsed, escape, shorten_end, shorten_middle, width, wrap};
 use super::{Look, style};
+use crate::update::Mode;
 
 /// Reasons that are shown per container; the JSON has all.
 const MAX_REASONS: usize = 20;
@@ -26,34 +30,58 @@ pub struct ScanStyle {
     pub now: Timestamp,
 }
 
-/// The table of containers; empty without any.
+/// The table of containers; empty without any. Where a terminal is too narrow for all columns, workloads stand on
+/// lines of their own above their containers.
 #[must_use]
 pub fn scan_table(view: &ScanView, scan: ScanStyle, look: Look) -> String {
+    let wide = lay_out(view, scan, look, false);
+    match look.width {
+        Some(columns) if !wide.fits(columns) => lay_out(view, scan, look, true).render(look),
+        _ => wide.render(look),
+    }
+}
+
+fn lay_out(view: &ScanView, scan: ScanStyle, look: Look, grouped: bool) -> Table {
     let mut columns = vec![
-        ("WORKLOAD", Shrink::Middle(18)),
+        if grouped { ("  CONTAINER", Shrink::Middle(13)) } else { ("WORKLOAD", Shrink::Middle(24)) },
         ("CONTAINER", Shrink::Middle(11)),
         ("IMAGE", Shrink::Middle(16)),
         ("TAG", Shrink::Middle(15)),
-        ("FILTER", Shrink::End(12)),
+        ("FILTER", Shrink::End(11)),
         ("STATUS", Shrink::Never),
         ("FLAGS", Shrink::End(8)),
     ];
+    if grouped {
+        columns.remove(1);
+    }
     if scan.details {
         columns.push(("AGE", Shrink::Never));
-        columns.push(("DIGEST", Shrink::End(15)));
+        columns.push(("DIGEST", Shrink::Drop(15)));
     }
-    columns.push(("FILE", Shrink::Drop(16)));
+    if !grouped {
+        columns.push(("FILE", Shrink::Drop(16)));
+    }
     let mut table = Table::new(&columns);
     let mut previous: Option<&ContainerView> = None;
     for container in &view.containers {
-        // On a terminal a workload is named once; a file has it on every line, for tools that read lines.
-        let repeated = look.width.is_some()
-            && previous.is_some_and(|before| {
-                (&before.file, before.document, &before.workload.id)
-                    == (&container.file, container.document, &container.workload.id)
-            });
+        let same = previous.is_some_and(|before| {
+            (&before.file, before.document, &before.workload.id)
+                == (&container.file, container.document, &container.workload.id)
+        });
         previous = Some(container);
-        table.row(row(container, scan, repeated));
+        let mut cells = row(container, scan);
+        if grouped {
+            if !same {
+                table.note(workload_line(container, look));
+            }
+            cells.remove(0);
+            cells.pop();
+            cells[0] = cells[0].clone().indented(2);
+        } else if same && look.width.is_some() {
+            // On a terminal a workload is named once; a file has it on every line, for tools that read lines.
+            cells[0] = Cell::default();
+        }
+        table.row(cells);
         if let Some(message) = &container.message {
             let text = wrap(&escape(message), "    ", look.width);
             table.note(look.paint(style::DIM, text.trim_end_matches('\n')) + "\n");
@@ -62,21 +90,34 @@ pub fn scan_table(view: &ScanView, scan: ScanStyle, look: Look) -> String {
             table.note(explanation(reasons, look));
         }
     }
-    table.render(look)
+    table
 }
 
-fn row(container: &ContainerView, scan: ScanStyle, repeated: bool) -> Vec<Cell> {
+/// Workload and file, cut to the terminal.
+fn workload_line(container: &ContainerView, look: Look) -> String {
+    let limit = look.width.unwrap_or(usize::MAX);
+    let id = shorten_middle(&escape(&container.workload.id), limit);
+    let left = limit.saturating_sub(width(&id) + 2);
+    let file = if left < 12 { String::new() } else { shorten_middle(&escape(&container.file), left) };
+    let gap = if file.is_empty() { "" } else { "  " };
+    format!("{}{gap}{}\n", look.paint(style::HEADING, &id), look.paint(style::DIM, &file))
+}
+
+fn row(container: &ContainerView, scan: ScanStyle) -> Vec<Cell> {
     let (sign, color) = sign(container.status);
     let flags: Vec<&str> = container.flags.iter().map(|flag| flag.as_str()).collect();
-    let quiet =
-        if matches!(container.status, Status::Ignored | Status::NotAutomated) { style::DIM } else { Style::new() };
+    let quiet = if matches!(container.status, Some(Status::Ignored | Status::NotAutomated)) {
+        style::DIM
+    } else {
+        Style::new()
+    };
     let mut cells = vec![
-        if repeated { Cell::default() } else { Cell::styled(&container.workload.id, quiet) },
+        Cell::styled(&container.workload.id, quiet),
         Cell::styled(&container.container, quiet),
         Cell::styled(container.image.as_deref().map_or("–", familiar), quiet),
-        Cell::styled(&tags(container), if container.status == Status::Update { style::HEADING } else { quiet }),
+        Cell::styled(&tags(container), if container.status == Some(Status::Update) { style::HEADING } else { quiet }),
         Cell::styled(&container.filter, quiet),
-        Cell::styled(&format!("{sign} {}", container.status), color),
+        Cell::styled(&format!("{sign} {}", container.status.map_or("not looked up", Status::as_str)), color),
         Cell::styled(&flags.join(", "), style::WARNING),
     ];
     if scan.details {
@@ -124,7 +165,8 @@ fn short_digest(digest: &str) -> String {
 }
 
 /// The sign and style of a status.
-fn sign(status: Status) -> (&'static str, Style) {
+fn sign(status: Option<Status>) -> (&'static str, Style) {
+    let Some(status) = status else { return ("?", style::DIM) };
     match status {
         Status::Update => ("↑", style::UPDATE),
         Status::Current => ("✓", style::GOOD),
@@ -163,6 +205,8 @@ fn explanation(reasons: &[ReasonView], look: Look) -> String {
             | Verdict::Variant
             | Verdict::TooYoung
             | Verdict::NoNumber
+            | Verdict::NoVersion
+            | Verdict::NoText
             | Verdict::NoCreationTime
             | Verdict::Unavailable => ("!", style::WARNING),
         };
@@ -193,13 +237,14 @@ pub enum Asked {
 /// The line below the table: `1,000 containers in 1,000 releases: 12 updates, 3 failures; asked 1,000 images in 0.1 s`.
 #[must_use]
 pub fn summary(view: &ScanView, asked: Asked, look: Look) -> String {
-    let failures = view.containers.iter().filter(|container| container.status.is_failure()).count()
+    let failures = view.containers.iter().filter(|container| container.status.is_some_and(Status::is_failure)).count()
         + view.diagnostics.iter().filter(|diagnostic| diagnostic.level == Level::Error).count();
     let releases = view.containers.iter().all(|container| container.workload.kind.ends_with("HelmRelease"));
     let (one, many) = if releases { ("release", "releases") } else { ("workload", "workloads") };
     let updates = match view.summary.updates {
-        0 => "nothing to update".to_owned(),
-        number => look.paint(style::UPDATE, &count(number, "update", "updates")),
+        0 if matches!(asked, Asked::No) => String::new(),
+        0 => ": nothing to update".to_owned(),
+        number => ": ".to_owned() + &look.paint(style::UPDATE, &count(number, "update", "updates")),
     };
     let failed = match failures {
         0 => String::new(),
@@ -211,10 +256,120 @@ pub fn summary(view: &ScanView, asked: Asked, look: Look) -> String {
         Asked::No => "; no registry was asked".to_owned(),
     };
     format!(
-        "{} in {}: {updates}{failed}{asked}\n",
+        "{} in {}{updates}{failed}{asked}\n",
         count(view.summary.containers, "container", "containers"),
         count(view.summary.workloads, one, many),
     )
+}
+
+/// What to say where nothing is listed: what was looked for, and how to see more.
+#[must_use]
+pub fn nothing(view: &ScanView, paths: &str, all: bool, look: Look) -> String {
+    let hint = look.paint(style::GOOD, "hint:");
+    let files = count(view.summary.files, "file", "files");
+    if all {
+        return format!(
+            "no workload with an image in {} ({files} read)\n{hint} manifests are files that end in `.yaml`, `.yml` or \
+             `.json`; what git ignores and Helm charts are passed over\n",
+            escape(paths)
+        );
+    }
+    let read = match view.summary.files {
+        0 => "no file there holds `fluxcd.io/`, `flux.weave.works/` or `leadsman.dev/`".to_owned(),
+        _ => format!("{files} with `fluxcd.io/`, `flux.weave.works/` or `leadsman.dev/`, none of them automated"),
+    };
+    format!(
+        "nothing is automated in {}: {read}\n{hint} `leadsman scan --all --offline` lists every workload; \
+         the annotation `fluxcd.io/automated: \"true\"` turns automation on\n",
+        escape(paths)
+    )
+}
+
+/// Containers that failed, each with its reason.
+#[must_use]
+pub fn failures(containers: &[&ContainerView], look: Look) -> String {
+    let mut out = String::new();
+    for container in containers {
+        let word = container.status.map_or("", Status::as_str);
+        out.push_str(&format!(
+            "\n{} {}, container {}: {word}\n  {} {}:{}:{}\n",
+            look.paint(style::ERROR, "error:"),
+            escape(&container.workload.id),
+            escape(&container.container),
+            look.paint(style::PLACE, "-->"),
+            escape(&container.file),
+            container.line,
+            container.column
+        ));
+        if let Some(message) = &container.message {
+            out.push_str(&wrap(&escape(message), "  ", look.width));
+        }
+    }
+    out
+}
+
+/// The last line of `update`.
+#[must_use]
+pub fn written(view: &UpdateView, mode: Mode, asked: Asked, look: Look) -> String {
+    let summary = summary(&view.scan, asked, look);
+    if view.changes.is_empty() {
+        return summary;
+    }
+    let mut files: Vec<&str> = view.changes.iter().map(|change| change.file.as_str()).collect();
+    files.dedup();
+    let (tags, files) = (count(view.changes.len(), "tag", "tags"), count(files.len(), "file", "files"));
+    let line = match mode {
+        Mode::Write => format!("wrote {tags} into {files}"),
+        Mode::DryRun | Mode::Diff => format!("would write {tags} into {files}; nothing was written"),
+    };
+    format!("{}\n{summary}", look.paint(style::GOOD, &line))
+}
+
+/// Suggestions, as annotations that can be copied.
+#[must_use]
+pub fn suggestions(view: &SuggestView, paths: &str, wrote: bool, look: Look) -> String {
+    if view.suggestions.is_empty() {
+        return format!("every image in the Helm releases of {} is seen\n", escape(paths));
+    }
+    let mut out = String::new();
+    let mut previous: Option<(&str, &str)> = None;
+    for suggestion in &view.suggestions {
+        let place = (suggestion.file.as_str(), suggestion.workload.as_str());
+        if previous != Some(place) {
+            let gap = if previous.is_some() { "\n" } else { "" };
+            let (workload, file) = (escape(&suggestion.workload), escape(&suggestion.file));
+            out.push_str(&format!(
+                "{gap}{}  {}\n",
+                look.paint(style::HEADING, &workload),
+                look.paint(style::DIM, &file)
+            ));
+            previous = Some(place);
+        }
+        let comment = format!("  # {}, line {}", escape(&suggestion.image), suggestion.line);
+        out.push_str(&look.paint(style::DIM, &comment));
+        out.push('\n');
+        for annotation in &suggestion.annotations {
+            let (key, value) = (escape(&annotation.key), escape(&annotation.value));
+            out.push_str(&format!("  {}: {value}\n", look.paint(style::UPDATE, &key)));
+        }
+        if let Some(reason) = &suggestion.refused {
+            out.push_str(
+                &look.paint(
+                    style::ERROR,
+                    wrap(&format!("✗ not written: {}", escape(reason)), "  ", look.width).trim_end(),
+                ),
+            );
+            out.push('\n');
+        }
+    }
+    let number = count(view.suggestions.len(), "image is", "images are");
+    let written = view.suggestions.iter().filter(|suggestion| suggestion.written).count();
+    let line = if wrote {
+        format!("{number} not seen; annotations for {written} were written\n")
+    } else {
+        format!("{number} not seen; `--write` adds these annotations, `--diff` shows how\n")
+    };
+    out + "\n" + &line
 }
 
 /// The tags that `update` wrote or would write.
@@ -247,9 +402,46 @@ fn short_pin(text: &str) -> String {
     }
 }
 
-/// What a filter makes of tags: table and result.
+/// The checklist of `doctor`.
 #[must_use]
-pub fn filter(view: &FilterView, now: Timestamp, look: Look) -> String {
+pub fn checks(view: &DoctorView, look: Look) -> String {
+    let mut out = String::new();
+    let names = view.checks.iter().map(|check| width(&escape(&check.name))).max().unwrap_or(0);
+    let (mut warnings, mut failures) = (0, 0);
+    for check in &view.checks {
+        let (sign, color) = match check.result {
+            CheckResult::Ok => ("✓", style::GOOD),
+            CheckResult::Warning => ("!", style::WARNING),
+            CheckResult::Failed => ("✗", style::ERROR),
+        };
+        warnings += usize::from(check.result == CheckResult::Warning);
+        failures += usize::from(check.result == CheckResult::Failed);
+        let name = escape(&check.name);
+        let gap = " ".repeat(names - width(&name));
+        let indent = " ".repeat(names + 4);
+        let message = wrap(&escape(&check.message), &indent, look.width);
+        out.push_str(&format!("{} {name}{gap}  {}", look.paint(color, sign), message.trim_start()));
+        if let Some(hint) = &check.hint {
+            let hint = wrap(&format!("hint: {}", escape(hint)), &indent, look.width);
+            out.push_str(&hint.replacen("hint:", &look.paint(style::GOOD, "hint:"), 1));
+        }
+    }
+    let line = match (failures, warnings) {
+        (0, 0) => look.paint(style::GOOD, "all is well"),
+        (0, _) => look.paint(style::WARNING, &count(warnings, "warning", "warnings")),
+        (_, 0) => look.paint(style::ERROR, &count(failures, "failure", "failures")),
+        _ => look.paint(
+            style::ERROR,
+            &format!("{}, {}", count(failures, "failure", "failures"), count(warnings, "warning", "warnings")),
+        ),
+    };
+    out.push_str(&format!("\n{line}\n"));
+    out
+}
+
+/// What a filter makes of tags: table, result, and what the choice says of itself.
+#[must_use]
+pub fn filter(view: &FilterView, message: Option<&str>, now: Timestamp, look: Look) -> String {
     let mut table = Table::new(&[
         ("", Shrink::Never),
         ("RANK", Shrink::Never),
@@ -293,6 +485,10 @@ pub fn filter(view: &FilterView, now: Timestamp, look: Look) -> String {
         count(view.tags.len(), "tag", "tags"),
         escape(&view.filter)
     ));
+    if let Some(message) = message {
+        out.push_str(&look.paint(style::WARNING, wrap(&escape(message), "", look.width).trim_end()));
+        out.push('\n');
+    }
     out
 }
 
@@ -321,12 +517,13 @@ pub fn tags_table(view: &TagsView, now: Timestamp, look: Look) -> String {
     if !out.is_empty() {
         out.push('\n');
     }
-    let shown = match &view.filter {
-        Some(filter) => {
-            format!("{} of {} match `{}`", view.tags.len(), count(view.total, "tag", "tags"), escape(filter))
-        }
+    let mut shown = match &view.filter {
+        Some(filter) => format!("{} of {} match `{}`", view.matching, count(view.total, "tag", "tags"), escape(filter)),
         None => count(view.total, "tag", "tags"),
     };
+    if view.tags.len() < view.matching {
+        shown.push_str(&format!("; these are the first {}, `--limit 0` lists all", view.tags.len()));
+    }
     out.push_str(&format!("{}: {shown}\n", escape(&view.image)));
     out
 }

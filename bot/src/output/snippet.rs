@@ -3,11 +3,11 @@
 //! Reads files to show them, never to decide. A file that cannot be read again is shown by its name alone.
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use leadsman_scanner::diagnostic::{Diagnostic, Level};
 
-use super::text::{escape, escape_line, width};
+use super::text::{escape, escape_line, width, wrap};
 use super::{Look, style};
 
 /// Columns of a line that are shown where the terminal does not say.
@@ -103,25 +103,24 @@ fn window(line: &str, column: usize, room: usize) -> (String, usize) {
     (shown, mark)
 }
 
-/// A diagnostic with its place and its line. `root` is what the diagnostic's file is relative to.
+/// A diagnostic with its place and its line; `path` is where its file is.
 #[must_use]
-pub fn diagnostic(diagnostic: &Diagnostic, root: &Path, look: Look) -> String {
+pub fn diagnostic(diagnostic: &Diagnostic, path: &Path, look: Look) -> String {
     let (word, color) = match diagnostic.level {
         Level::Error => ("error", style::ERROR),
         Level::Warning => ("warning", style::WARNING),
         Level::Info => ("info", style::PLACE),
     };
-    let mut out = format!(
-        "{}{} {}\n",
-        look.paint(color, word),
-        look.paint(style::DIM, &format!("[{}]:", diagnostic.code.as_str())),
-        escape(&diagnostic.message)
-    );
-    let path: PathBuf = if diagnostic.file.is_empty() { root.into() } else { root.join(&diagnostic.file) };
+    let code = format!("[{}]:", diagnostic.code.as_str());
+    let message = wrap(&format!("{word}{code} {}", escape(&diagnostic.message)), "", look.width);
+    let text = message.get(word.len() + code.len()..).unwrap_or_default();
+    let mut out = format!("{}{}{text}", look.paint(color, word), look.paint(style::DIM, &code));
     let position = diagnostic.line.zip(diagnostic.column);
-    out.push_str(&excerpt(&Place::in_file(path.to_string_lossy(), &path, position), look));
+    let name = path.strip_prefix(".").unwrap_or(path).to_string_lossy();
+    out.push_str(&excerpt(&Place::in_file(name, path, position), look));
     if let Some(hint) = &diagnostic.hint {
-        out.push_str(&format!("  {} {}\n", look.paint(style::GOOD, "hint:"), escape(hint)));
+        let hint = wrap(&format!("hint: {}", escape(hint)), "  ", look.width);
+        out.push_str(&hint.replacen("hint:", &look.paint(style::GOOD, "hint:"), 1));
     }
     out
 }

@@ -52,6 +52,13 @@ impl Cell {
     pub fn styled(text: &str, style: Style) -> Self {
         Self { text: escape(text).into_owned(), style }
     }
+
+    /// The same, so many columns further in.
+    #[must_use]
+    pub fn indented(mut self, columns: usize) -> Self {
+        self.text.insert_str(0, &" ".repeat(columns));
+        self
+    }
 }
 
 /// A table under construction.
@@ -90,6 +97,14 @@ impl Table {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
+    }
+
+    /// Whether every column has its minimum at that width.
+    #[must_use]
+    pub fn fits(&self, limit: usize) -> bool {
+        let mut widths = self.natural_widths();
+        self.shrink_to_minimum(&mut widths, limit);
+        total(&widths) <= limit
     }
 
     /// The table as lines, each ended by a newline; empty without rows.
@@ -134,6 +149,15 @@ impl Table {
 
     /// The width of each column; 0 for one that is not shown (empty everywhere, or dropped).
     fn widths(&self, limit: Option<usize>) -> Vec<usize> {
+        let mut widths = self.natural_widths();
+        if let Some(limit) = limit {
+            self.shrink_to_minimum(&mut widths, limit);
+            self.squeeze(&mut widths, limit);
+        }
+        widths
+    }
+
+    fn natural_widths(&self) -> Vec<usize> {
         let mut widths = vec![0; self.columns.len()];
         for row in &self.rows {
             if let Row::Cells(cells) = row {
@@ -147,13 +171,14 @@ impl Table {
                 widths[column] = widths[column].max(width(heading));
             }
         }
-        let Some(limit) = limit else { return widths };
-        self.shrink(&mut widths, limit, |shrink| matches!(shrink, Shrink::Drop(_)));
-        self.drop(&mut widths, limit);
-        self.shrink(&mut widths, limit, |shrink| matches!(shrink, Shrink::Middle(_)));
-        self.shrink(&mut widths, limit, |shrink| matches!(shrink, Shrink::End(_)));
-        self.squeeze(&mut widths, limit);
         widths
+    }
+
+    fn shrink_to_minimum(&self, widths: &mut [usize], limit: usize) {
+        self.shrink(widths, limit, |shrink| matches!(shrink, Shrink::Drop(_)));
+        self.drop(widths, limit);
+        self.shrink(widths, limit, |shrink| matches!(shrink, Shrink::Middle(_)));
+        self.shrink(widths, limit, |shrink| matches!(shrink, Shrink::End(_)));
     }
 
     /// Takes columns away one by one from the widest of those chosen, until the table fits or all are at their
@@ -184,13 +209,18 @@ impl Table {
         }
     }
 
-    /// The last resort of a very narrow terminal: what may shrink goes below its minimum rather than wrap.
+    /// The last resort of a very narrow terminal: columns go below their minimum rather than wrap, those that must not
+    /// shrink last.
     fn squeeze(&self, widths: &mut [usize], limit: usize) {
-        while total(widths) > limit {
-            let widest = (0..widths.len()).filter(|column| widths[*column] > 3).max_by_key(|column| widths[*column]);
-            match widest {
-                Some(column) => widths[column] -= 1,
-                None => return,
+        for never_too in [false, true] {
+            while total(widths) > limit {
+                let widest = (0..widths.len())
+                    .filter(|column| widths[*column] > 3 && (never_too || self.columns[*column].1 != Shrink::Never))
+                    .max_by_key(|column| widths[*column]);
+                match widest {
+                    Some(column) => widths[column] -= 1,
+                    None => break,
+                }
             }
         }
     }

@@ -4,33 +4,33 @@ use crate::harness::Home;
 
 #[test]
 fn show_says_where_each_value_came_from() {
-    let home = Home::new().with("LEADSMAN_CONCURRENCY", "4");
+    let home = Home::new().with("LEADSMAN_MAX_NEW_TAGS", "4");
     home.write(".config/leadsman/leadsman.yaml", "platform: linux/arm64\nregistries:\n  a.io:\n    insecure: true\n");
     let (code, shown) = home.json(&["config", "show"]);
     assert_eq!(code, 0);
     let value = |key: &str| shown["values"].as_array().unwrap().iter().find(|v| v["key"] == key).unwrap().clone();
     assert_eq!(value("platform")["value"], "linux/arm64");
     assert_eq!((&value("platform")["origin"], &value("platform")["line"]), (&"file".into(), &1.into()));
-    assert_eq!(value("concurrency")["variable"], "LEADSMAN_CONCURRENCY");
-    assert_eq!(value("max_new_tags")["origin"], "default");
+    assert_eq!(value("max_new_tags")["variable"], "LEADSMAN_MAX_NEW_TAGS");
+    assert_eq!(value("image_timeout")["origin"], "default");
     assert_eq!(value("registries.a.io.insecure")["line"], 4);
     assert_eq!(shown["file_source"], "user-folder");
     let human = home.run(&["config", "show"]);
-    assert!(human.out.contains("LEADSMAN_CONCURRENCY") && human.out.contains("line 4"), "{}", human.out);
+    assert!(human.out.contains("LEADSMAN_MAX_NEW_TAGS") && human.out.contains("line 4"), "{}", human.out);
 }
 
 #[test]
 fn neither_the_working_directory_nor_the_scanned_tree_brings_configuration() {
     let home = Home::new();
     for name in ["leadsman.yaml", ".leadsman.yaml", "leadsman/leadsman.yaml", ".config/leadsman/leadsman.yaml"] {
-        home.write(&format!("work/{name}"), "concurrency: 7\n");
+        home.write(&format!("work/{name}"), "max_new_tags: 7\n");
     }
     let (_, shown) = home.json(&["config", "show"]);
     assert_eq!(shown["file"], serde_json::Value::Null);
     assert!(!shown.to_string().contains('7'), "{shown}");
     // A relative folder would be one of the working directory.
     let relative = Home::new().with("XDG_CONFIG_HOME", ".config");
-    relative.write("work/.config/leadsman/leadsman.yaml", "concurrency: 7\n");
+    relative.write("work/.config/leadsman/leadsman.yaml", "max_new_tags: 7\n");
     assert_eq!(relative.json(&["config", "show"]).1["file"], serde_json::Value::Null);
 }
 

@@ -5,4 +5,5 @@
 mod harness;
 
 mod configuration;
+mod filter;
 mod surface;

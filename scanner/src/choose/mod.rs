@@ -39,7 +39,9 @@ pub enum Created {
 }
 
 impl Created {
-    fn time(&self) -> Option<Timestamp> {
+    /// The time, where it is known.
+    #[must_use]
+    pub fn time(&self) -> Option<Timestamp> {
         match self {
             Self::At(time) => Some(*time),
             Self::NotAsked | Self::Unknown | Self::Unavailable(_) => None,

@@ -126,13 +126,14 @@ impl<'a> Annotations<'a> {
                 (None, message) => message.map(Into::into),
             });
         }
+        let key = if automated[0].is_some() { "fluxcd.io/automated" } else { "flux.weave.works/automated" };
         if let Some((value, node)) = automated[0].or(automated[1]) {
             if value.is_string_everywhere() {
                 read.automated = value.value == "true";
             } else {
                 // What Kubernetes would refuse steers nothing, but a lock holds (S4.1, S4.3).
                 read.by_container.clear();
-                diagnostics.push(not_a_string(tree, node, value));
+                diagnostics.push(not_a_string(tree, key, node));
             }
         }
         read.by_container.sort_by_key(|annotation| (annotation.container, annotation.about));
@@ -214,11 +215,9 @@ fn holds(tree: &Tree<'_>, key: &str, value: Scalar<'_>, node: NodeId, diagnostic
     holds
 }
 
-fn not_a_string(tree: &Tree<'_>, node: NodeId, value: Scalar<'_>) -> Diagnostic {
+fn not_a_string(tree: &Tree<'_>, key: &str, node: NodeId) -> Diagnostic {
     let (line, column) = tree.position(node);
-    let message = format!(
-        "`automated: {}` is no string, so the workload is not automated and its filters and aliases are ignored",
-        value.value
-    );
-    Diagnostic::new(Code::AutomatedNotAString, "", message).at(line, column).hint("write `\"true\"` with quotes")
+    let message =
+        format!("`{key}` is no string, so the workload is not automated and its filters and aliases are ignored");
+    Diagnostic::new(Code::AutomatedNotAString, "", message).at(line, column).hint(format!("write `{key}: \"true\"`"))
 }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::lookup::Lookup;
 use crate::manifest::{Kind, NodeId, Tree};
 use crate::reference::{Digest, ImageName, KnownHosts, Reference, ReferenceError, split_tag};
 use crate::status::Status;
@@ -71,24 +72,9 @@ fn part<'a>(tree: &Tree<'_>, node: NodeId, value: &'a str) -> Part<'a> {
 /// The digests that stand beside a repository or tag (S2.6).
 ///
 /// A `sha` or `sha256` that looks like no digest at all is something else, such as a commit.
-pub(super) fn digests<'a>(tree: &'a Tree<'_>, map: NodeId) -> [Option<Part<'a>>; 3] {
-    let mut found = [None; 3];
-    // One walk for the common case that there is none.
-    for (key, value) in tree.entries(map) {
-        let Some(key) = tree.scalar(key) else { continue };
-        let at = match key.value {
-            "digest" => 0,
-            "sha256" => 1,
-            "sha" => 2,
-            _ => continue,
-        };
-        found[at] = written(tree, value);
-    }
-    if tree.has_merge_keys(map) {
-        for (at, key) in ["digest", "sha256", "sha"].into_iter().enumerate() {
-            found[at] = tree.get(map, key).and_then(|node| written(tree, node));
-        }
-    }
+pub(super) fn digests<'a>(lookup: &mut Lookup<'a, '_>, map: NodeId) -> [Option<Part<'a>>; 3] {
+    let tree = lookup.tree;
+    let mut found = ["digest", "sha256", "sha"].map(|key| lookup.get(map, key).and_then(|node| written(tree, node)));
     for short in &mut found[1..] {
         *short = short.filter(|part| part.value.contains(':') || parse_digest(part.value).is_some());
     }
@@ -161,6 +147,9 @@ impl Parts<'_> {
         }
         let tag = self.tag.as_ref()?;
         let repository = self.repository.value;
+        if let Some(rest) = repository.strip_suffix('/') {
+            return Some(ReferenceError::TrailingSlash(rest.into()).to_string());
+        }
         if let (_, Some(inner)) = split_tag(repository)
             && !repository.contains("${")
             && !repository.contains("://")

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::annotations::{About, Annotation, Annotations};
 use super::image::{self, Part, Parts};
+use super::lookup::Lookup;
 use super::path::Path;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::manifest::{Kind, NodeId, Tree};
@@ -47,17 +48,18 @@ pub(super) fn in_order<'a>(mut images: Images<'a>) -> impl Iterator<Item = (&'a 
 
 /// The images of `spec.values`: in itself and in its direct children (S2.1).
 pub(super) fn in_values<'a>(
-    tree: &'a Tree<'_>,
+    lookup: &mut Lookup<'a, '_>,
     values: NodeId,
     images: &mut Images<'a>,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
-    if let Some((form, parts)) = in_map(tree, values, diagnostics) {
+    let tree = lookup.tree;
+    if let Some((form, parts)) = in_map(lookup, values, diagnostics) {
         images.insert(CHART_IMAGE, Found::Values { key: None, form, parts });
     }
     for (key, value) in tree.all_entries(values) {
         let Some(key) = tree.scalar(key) else { continue };
-        if let Some((form, parts)) = in_map(tree, value, diagnostics) {
+        if let Some((form, parts)) = in_map(lookup, value, diagnostics) {
             // A later equal name replaces an earlier one (S2.7).
             images.insert(key.value, Found::Values { key: Some(key.value), form, parts });
         }
@@ -65,7 +67,12 @@ pub(super) fn in_values<'a>(
 }
 
 /// The image of one mapping, in one of the five shapes (S2.1).
-fn in_map<'a>(tree: &'a Tree<'_>, map: NodeId, diagnostics: &mut Vec<Diagnostic>) -> Option<(FormTag, Parts<'a>)> {
+fn in_map<'a>(
+    lookup: &mut Lookup<'a, '_>,
+    map: NodeId,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<(FormTag, Parts<'a>)> {
+    let tree = lookup.tree;
     if tree.kind(tree.resolve(map)) != Kind::Mapping {
         return None;
     }
@@ -87,7 +94,7 @@ fn in_map<'a>(tree: &'a Tree<'_>, map: NodeId, diagnostics: &mut Vec<Diagnostic>
         registry: string(map, "registry"),
         repository,
         tag: written(map, "tag"),
-        digests: image::digests(tree, map),
+        digests: image::digests(lookup, map),
     };
     Some((FormTag(form), parts))
 }
@@ -121,7 +128,7 @@ pub(super) fn in_pod<'a>(tree: &'a Tree<'_>, pod: NodeId, images: &mut Images<'a
 
 /// Adds what the aliases name, overruling what was found before (S2.7, S3).
 pub(super) fn by_aliases<'a>(
-    tree: &'a Tree<'_>,
+    lookup: &mut Lookup<'a, '_>,
     values: Option<NodeId>,
     annotations: &Annotations<'a>,
     images: &mut Images<'a>,
@@ -131,13 +138,13 @@ pub(super) fn by_aliases<'a>(
         let named = |wanted| about.iter().find(|annotation| annotation.about == wanted);
         let Some(any) = about.iter().find(|annotation| annotation.about.is_alias()) else { continue };
         let name = any.container;
-        match resolve(tree, values, named(About::Repository), named(About::Registry), named(About::Tag), any) {
+        match resolve(lookup, values, named(About::Repository), named(About::Registry), named(About::Tag), any) {
             Ok(alias) => {
                 alias.overrule(images);
                 images.insert(name, Found::Alias { parts: alias.parts });
             }
             Err((reason, hint, node)) => {
-                let (line, column) = tree.position(node);
+                let (line, column) = lookup.tree.position(node);
                 let message = format!("the alias `{}` leads nowhere: {reason}", any.container);
                 let mut diagnostic = Diagnostic::new(Code::AliasUnresolved, "", message).at(line, column);
                 diagnostic.hint = hint;
@@ -158,7 +165,7 @@ struct Alias<'a> {
 type Fault = (String, Option<String>, NodeId);
 
 fn resolve<'a>(
-    tree: &'a Tree<'_>,
+    lookup: &mut Lookup<'a, '_>,
     values: Option<NodeId>,
     repository: Option<&Annotation<'a>>,
     registry: Option<&Annotation<'a>>,
@@ -169,9 +176,10 @@ fn resolve<'a>(
         let reason = format!("it has no `{}{}`", About::Repository.prefix(), any.container);
         return Err((reason, Some("an alias needs the path of its repository".into()), any.node));
     };
-    let follow = |annotation: &Annotation<'_>| {
+    let tree = lookup.tree;
+    let mut follow = |annotation: &Annotation<'_>| {
         let path = Path::parse(annotation.value);
-        match path.resolve(tree, values) {
+        match path.resolve(lookup, values) {
             Ok(found) => Ok((path, found)),
             Err(place) => {
                 let reason = format!("`{}` does not resolve, {place}", annotation.value);
@@ -180,18 +188,18 @@ fn resolve<'a>(
         }
     };
     let (path, at) = follow(repository)?;
-    let registry = registry.map(follow).transpose()?;
-    let tag = tag.map(follow).transpose()?;
+    let registry = registry.map(&mut follow).transpose()?;
+    let tag = tag.map(&mut follow).transpose()?;
     let Some(part) = image::string(tree, at.node) else {
         let reason = format!("`{path}` is no repository: it is empty or no string");
         return Err((reason, None, repository.node));
     };
     let beside_tag = tag.as_ref().map(|(_, found)| found.parent);
-    let mut digests = image::digests(tree, at.parent);
+    let mut digests = image::digests(lookup, at.parent);
     if digests.iter().all(Option::is_none)
         && let Some(parent) = beside_tag
     {
-        digests = image::digests(tree, parent);
+        digests = image::digests(lookup, parent);
     }
     let parts = Parts {
         registry: registry.and_then(|(_, found)| image::string(tree, found.node)),

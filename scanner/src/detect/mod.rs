@@ -7,6 +7,7 @@ pub mod across;
 mod annotations;
 mod image;
 mod images;
+mod lookup;
 mod path;
 mod steering;
 mod workload;
@@ -24,6 +25,7 @@ pub use workload::{WorkloadId, WorkloadInfo, WorkloadKind};
 use annotations::{Annotations, Hold};
 use image::Image;
 use images::{Found, Images};
+use lookup::Lookup;
 use steering::{Filters, steering};
 use workload::Workload;
 
@@ -224,11 +226,12 @@ impl<'a> Detection<'a, '_> {
             self.found.diagnostics.push(Diagnostic::new(Code::Encrypted, "", message).at(info.line, info.column));
         }
         let mut images = Images::new();
+        let mut lookup = Lookup::new(tree);
         if info.kind.is_release() {
             if let Some(values) = body {
-                images::in_values(tree, values, &mut images, &mut self.found.diagnostics);
+                images::in_values(&mut lookup, values, &mut images, &mut self.found.diagnostics);
             }
-            images::by_aliases(tree, body, &annotations, &mut images, &mut self.found.diagnostics);
+            images::by_aliases(&mut lookup, body, &annotations, &mut images, &mut self.found.diagnostics);
         } else if let Some(pod) = body {
             images::in_pod(tree, pod, &mut images);
         }

@@ -1,6 +1,7 @@
 //! Paths of alias annotations: keys below `spec.values` joined by dots (S3.1).
 
-use crate::manifest::{Kind, NodeId, Tree};
+use super::lookup::Lookup;
+use crate::manifest::{Kind, NodeId};
 
 /// One step of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,7 +97,8 @@ impl Path {
     }
 
     /// Follows the path to a scalar; says where it ended otherwise (S3.2).
-    pub(super) fn resolve(&self, tree: &Tree<'_>, values: Option<NodeId>) -> Result<Found, String> {
+    pub(super) fn resolve(&self, lookup: &mut Lookup<'_, '_>, values: Option<NodeId>) -> Result<Found, String> {
+        let tree = lookup.tree;
         let Some(mut node) = values else { return Err("the release has no `spec.values`".into()) };
         let mut parent = node;
         for (at, step) in self.steps.iter().enumerate() {
@@ -108,12 +110,11 @@ impl Path {
             parent = node;
             node = match (step, kind) {
                 (Step::Key(key), Kind::Mapping) => {
-                    tree.get(node, key).ok_or_else(|| format!("{} has no key `{key}`", place()))?
+                    lookup.get(node, key).ok_or_else(|| format!("{} has no key `{key}`", place()))?
                 }
-                (Step::Index(index), Kind::Sequence) => tree
-                    .items(node)
-                    .nth(*index)
-                    .ok_or_else(|| format!("{} has only {} items", place(), tree.items(node).count()))?,
+                (Step::Index(index), Kind::Sequence) => {
+                    lookup.item(node, *index).map_err(|items| format!("{} has only {items} items", place()))?
+                }
                 (Step::Key(key), _) => return Err(format!("{} is {}, so it has no key `{key}`", place(), name(kind))),
                 (Step::Index(index), _) => {
                     return Err(format!("{} is {}, so it has no item [{index}]", place(), name(kind)));

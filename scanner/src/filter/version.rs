@@ -21,10 +21,8 @@ pub(crate) fn parse(text: &str) -> Option<Version> {
         return None;
     }
     let mut parts = [0; 3];
-    let mut count = 0;
-    for number in numbers.split('.') {
-        *parts.get_mut(count)? = parse_number(number)?;
-        count += 1;
+    for (at, number) in numbers.split('.').enumerate() {
+        *parts.get_mut(at)? = parse_number(number)?;
     }
     let pre = match pre {
         None => Prerelease::EMPTY,

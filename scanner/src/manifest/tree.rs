@@ -260,6 +260,12 @@ impl<'t> Tree<'t> {
         all
     }
 
+    /// How many nodes the node consists of, itself included, aliases not followed.
+    #[must_use]
+    pub fn size(&self, id: NodeId) -> usize {
+        (self.node(id).next - id.0) as usize
+    }
+
     /// Whether reading this mapping involves merge keys.
     #[must_use]
     pub fn has_merge_keys(&self, id: NodeId) -> bool {

@@ -141,8 +141,10 @@ fn request(realm: &Url, service: Option<&str>, scope: &str, credentials: Option<
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.append_pair("grant_type", "refresh_token")
             .append_pair("refresh_token", token.password.expose_secret())
-            .append_pair("client_id", "leadsman")
-            .append_pair("scope", scope);
+            .append_pair("client_id", "leadsman");
+        if !scope.is_empty() {
+            form.append_pair("scope", scope);
+        }
         if let Some(service) = service {
             form.append_pair("service", service);
         }
@@ -152,7 +154,9 @@ fn request(realm: &Url, service: Option<&str>, scope: &str, credentials: Option<
     if let Some(service) = service {
         url.query_pairs_mut().append_pair("service", service);
     }
-    url.query_pairs_mut().append_pair("scope", scope);
+    if !scope.is_empty() {
+        url.query_pairs_mut().append_pair("scope", scope);
+    }
     if let Some(credentials) = credentials {
         url.query_pairs_mut().append_pair("account", &credentials.username);
         headers.extend(basic(credentials).map(|value| (AUTHORIZATION, value)));

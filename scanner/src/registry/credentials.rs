@@ -19,9 +19,6 @@ use super::options::{Credentials, DockerConfig};
 /// The key docker keeps Docker Hub's credentials under.
 const HUB_KEY: &str = "https://index.docker.io/v1/";
 
-/// How long a helper may take.
-const HELPER_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// How much a helper may say.
 const HELPER_OUTPUT: u64 = 64 << 10;
 
@@ -88,21 +85,21 @@ impl DockerFile {
     ///
     /// # Errors
     /// Where a helper is configured and fails.
-    pub(super) async fn credentials(&self, host: &str) -> Result<Option<Credentials>, String> {
+    pub(super) async fn credentials(&self, host: &str, limit: Duration) -> Result<Option<Credentials>, String> {
         let server = if host == "docker.io" { HUB_KEY } else { host };
         let own = self.0.cred_helpers.iter().find(|(key, _)| host_of(key) == host_of(server));
         if let Some((_, helper)) = own {
-            return run_helper(helper, server).await;
+            return run_helper(helper, server, limit).await;
         }
         if let Some(helper) = self.0.creds_store.as_deref().filter(|helper| !helper.is_empty())
-            && let Some(credentials) = run_helper(helper, server).await?
+            && let Some(credentials) = run_helper(helper, server, limit).await?
         {
             return Ok(Some(credentials));
         }
-        self.from_file(server)
+        self.written(server)
     }
 
-    fn from_file(&self, server: &str) -> Result<Option<Credentials>, String> {
+    fn written(&self, server: &str) -> Result<Option<Credentials>, String> {
         let exact = self.0.auths.get(server);
         let mut alike: Vec<_> = self.0.auths.iter().filter(|(key, _)| host_of(key) == host_of(server)).collect();
         alike.sort_by_key(|(key, _)| *key);
@@ -163,15 +160,15 @@ struct Answer {
 }
 
 /// Asks `docker-credential-<name>` for a host's credentials; `None` where it has none.
-async fn run_helper(name: &str, server: &str) -> Result<Option<Credentials>, String> {
+async fn run_helper(name: &str, server: &str, limit: Duration) -> Result<Option<Credentials>, String> {
     if name.is_empty() || !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
         let name = printable(name, 60);
         return Err(format!("`{name}` is no name of a credential helper (lower-case letters, digits and dashes)"));
     }
     let program = format!("docker-credential-{name}");
-    match tokio::time::timeout(HELPER_TIMEOUT, exchange(&program, server)).await {
+    match tokio::time::timeout(limit, exchange(&program, server)).await {
         Ok(answer) => answer.map_err(|reason| format!("the credential helper `{program}` {reason}")),
-        Err(_) => Err(format!("the credential helper `{program}` took longer than {} s", HELPER_TIMEOUT.as_secs())),
+        Err(_) => Err(format!("the credential helper `{program}` took longer than {} s", limit.as_secs_f32())),
     }
 }
 
@@ -239,13 +236,25 @@ mod tests {
                 "empty.io": {}
             }}"#,
         );
-        assert_eq!(pair(file.credentials("docker.io").await.unwrap()), ("hub".into(), "p:w".into()));
-        assert_eq!(pair(file.credentials("quay.io").await.unwrap()), ("robot".into(), "secret".into()));
-        assert_eq!(pair(file.credentials("ghcr.io").await.unwrap()), ("gh".into(), "token".into()));
-        assert_eq!(pair(file.credentials("azure.io").await.unwrap()), ("<token>".into(), "refresh".into()));
-        assert!(file.credentials("empty.io").await.unwrap().is_none());
-        assert!(file.credentials("quay.io.evil.io").await.unwrap().is_none());
-        assert!(file.credentials("quay.io:5000").await.unwrap().is_none());
+        assert_eq!(
+            pair(file.credentials("docker.io", Duration::from_secs(10)).await.unwrap()),
+            ("hub".into(), "p:w".into())
+        );
+        assert_eq!(
+            pair(file.credentials("quay.io", Duration::from_secs(10)).await.unwrap()),
+            ("robot".into(), "secret".into())
+        );
+        assert_eq!(
+            pair(file.credentials("ghcr.io", Duration::from_secs(10)).await.unwrap()),
+            ("gh".into(), "token".into())
+        );
+        assert_eq!(
+            pair(file.credentials("azure.io", Duration::from_secs(10)).await.unwrap()),
+            ("<token>".into(), "refresh".into())
+        );
+        assert!(file.credentials("empty.io", Duration::from_secs(10)).await.unwrap().is_none());
+        assert!(file.credentials("quay.io.evil.io", Duration::from_secs(10)).await.unwrap().is_none());
+        assert!(file.credentials("quay.io:5000", Duration::from_secs(10)).await.unwrap().is_none());
     }
 
     #[tokio::test]
@@ -253,7 +262,7 @@ mod tests {
         let error = DockerFile::parse(br#"{"auths": {"a.io": {"auth": "hunter2"#, Path::new("c.json")).unwrap_err();
         assert!(error.contains("line 1") && !error.contains("hunter2"), "{error}");
         let file = parse(r#"{"auths": {"a.io": {"auth": "hunter2"}}}"#);
-        let error = file.credentials("a.io").await.unwrap_err();
+        let error = file.credentials("a.io", Duration::from_secs(10)).await.unwrap_err();
         assert!(error.contains("`a.io`") && !error.contains("hunter2"), "{error}");
         assert!(!format!("{file:?}").contains("hunter2"));
     }
@@ -262,10 +271,15 @@ mod tests {
     async fn a_helper_is_no_path_and_no_shell() {
         for name in ["../../tmp/x", "a b", "a;b", "A"] {
             let file = DockerFile(File { creds_store: Some(name.into()), ..File::default() });
-            assert!(file.credentials("a.io").await.unwrap_err().contains("no name of a credential helper"));
+            assert!(
+                file.credentials("a.io", Duration::from_secs(10))
+                    .await
+                    .unwrap_err()
+                    .contains("no name of a credential helper")
+            );
         }
         let file = parse(r#"{"credHelpers": {"a.io": "does-not-exist-here"}}"#);
-        assert!(file.credentials("a.io").await.unwrap_err().contains("could not be started"));
-        assert!(file.credentials("b.io").await.unwrap().is_none());
+        assert!(file.credentials("a.io", Duration::from_secs(10)).await.unwrap_err().contains("could not be started"));
+        assert!(file.credentials("b.io", Duration::from_secs(10)).await.unwrap().is_none());
     }
 }

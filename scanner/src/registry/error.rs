@@ -59,6 +59,8 @@ pub enum Part {
     Config,
     /// The answer of a token server.
     Token,
+    /// The API's root, which says that the host is a registry.
+    Root,
 }
 
 impl fmt::Display for Part {
@@ -68,6 +70,7 @@ impl fmt::Display for Part {
             Self::Manifest => "the manifest",
             Self::Config => "the image's configuration",
             Self::Token => "the token",
+            Self::Root => "the answer",
         })
     }
 }
@@ -206,7 +209,8 @@ pub enum RegistryErrorKind {
 
 impl RegistryErrorKind {
     /// What to do next, where there is something a person can do.
-    fn advice(&self, host: &str) -> Option<String> {
+    #[must_use]
+    pub fn advice(&self, host: &str) -> Option<String> {
         let host = printable(host, MAX_MESSAGE);
         Some(match self {
             Self::NotFound { .. } => "check the name of the image, and whether it needs credentials".into(),
@@ -308,7 +312,8 @@ pub(super) fn server_message(content_type: &str, body: &[u8]) -> String {
         let text = if message.is_empty() { code } else { message };
         return printable(&text, MAX_MESSAGE);
     }
-    if content_type.starts_with("text/plain") {
+    // Go says in a bare text that it was asked without TLS.
+    if content_type.is_empty() || content_type.starts_with("text/plain") {
         let text = String::from_utf8_lossy(body);
         return printable(text.lines().next().unwrap_or_default().trim(), MAX_MESSAGE);
     }

@@ -178,4 +178,9 @@ impl Host {
         self.page_size.fetch_min(smaller, Ordering::Relaxed);
         true
     }
+
+    /// Takes back what [`Host::shrink_page`] did.
+    pub(super) fn restore_page(&self, size: Option<u32>) {
+        self.page_size.fetch_max(size.unwrap_or(0), Ordering::Relaxed);
+    }
 }

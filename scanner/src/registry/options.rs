@@ -69,6 +69,8 @@ pub struct RegistryOptions {
     pub connect_timeout: Duration,
     /// The time between two signs of life within an answer.
     pub idle_timeout: Duration,
+    /// The time for a credential helper to answer before it is killed.
+    pub helper_timeout: Duration,
     /// How often a question is put at most while it fails in passing; at least 1.
     pub attempts: u32,
     /// A number from 0 to 1 by which waits between attempts differ, so that many do not come back at once.
@@ -89,6 +91,7 @@ impl Default for RegistryOptions {
             timeout: Duration::from_secs(60),
             connect_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(20),
+            helper_timeout: Duration::from_secs(10),
             attempts: 3,
             jitter,
             user_agent: concat!("leadsman/", env!("CARGO_PKG_VERSION")).into(),
@@ -107,6 +110,7 @@ pub(super) mod limits {
     pub(in super::super) const MANIFEST: usize = 4 << 20;
     pub(in super::super) const CONFIG: usize = 8 << 20;
     pub(in super::super) const TOKEN: usize = 64 << 10;
+    pub(in super::super) const ROOT: usize = 64 << 10;
     pub(in super::super) const PAGES: usize = 1_000;
     pub(in super::super) const TAGS: usize = 100_000;
     /// The largest page that is asked for.

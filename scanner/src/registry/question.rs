@@ -4,6 +4,7 @@
 //! for all of them, and its time runs from the moment it has that permit: to wait behind others is no fault of the
 //! host.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, IF_NONE_MATCH};
@@ -48,8 +49,24 @@ pub(super) struct Question<'a> {
     first: Option<MutexGuard<'a, ()>>,
     /// A scope that the host asked for, where it is not the usual one.
     scope: Option<String>,
-    /// Whether any answer to this question came.
-    answered: bool,
+}
+
+/// The time that several questions may take together, not counted while they wait for a permit.
+pub(super) struct Budget(Mutex<Duration>);
+
+impl Budget {
+    pub(super) fn new(time: Duration) -> Self {
+        Self(Mutex::new(time))
+    }
+
+    fn left(&self) -> Duration {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn spend(&self, time: Duration) {
+        let mut left = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *left = left.saturating_sub(time);
+    }
 }
 
 /// Waits for a permit of the host, puts the question, and ends it at its time limit.
@@ -57,6 +74,7 @@ pub(super) async fn ask<T>(
     shared: &Shared,
     host: &Host,
     repository: &str,
+    budget: Option<&Budget>,
     question: impl AsyncFnOnce(&mut Question<'_>) -> Result<T, Kind>,
 ) -> Result<T, Kind> {
     check_up(host)?;
@@ -70,15 +88,20 @@ pub(super) async fn ask<T>(
             host.auth().is_none().then_some(guard)
         }
     };
-    let limit = shared.options.timeout;
-    let deadline = Instant::now() + limit;
-    let mut state = Question { shared, host, repository, deadline, first, scope: None, answered: false };
-    match tokio::time::timeout_at(deadline, question(&mut state)).await {
+    let limit = budget.map_or(shared.options.timeout, |budget| budget.left().min(shared.options.timeout));
+    let start = Instant::now();
+    let deadline = start + limit;
+    let mut state = Question { shared, host, repository, deadline, first, scope: None };
+    let answer = tokio::time::timeout_at(deadline, question(&mut state)).await;
+    if let Some(budget) = budget {
+        budget.spend(start.elapsed());
+    }
+    match answer {
         Ok(result) => result,
         Err(_) => {
             // A host that lets questions run out of time is as good as down, even if it trickles.
             host.failed(&format!("no full answer within {} s", limit.as_secs_f32()));
-            Err(Kind::TimedOut { limit })
+            Err(Kind::TimedOut { limit: shared.options.timeout })
         }
     }
 }
@@ -130,6 +153,10 @@ impl Question<'_> {
             check_up(self.host).map_err(|_| error.clone())?;
             if wait >= left {
                 return Err(error);
+            }
+            if matches!(error, Kind::RateLimited { .. }) {
+                // What it asks of one, it asks of all.
+                self.host.hold(wait);
             }
             tokio::time::sleep(wait).await;
         }
@@ -200,7 +227,6 @@ impl Question<'_> {
         match self.shared.transport.send(outgoing).await {
             Ok(reply) => {
                 self.host.answered();
-                self.answered = true;
                 Ok(reply)
             }
             Err(error) => {
@@ -216,7 +242,11 @@ impl Question<'_> {
         }
     }
 
+    /// The scope that pulling needs; none for the host itself.
     fn usual_scope(&self) -> String {
+        if self.repository.is_empty() {
+            return String::new();
+        }
         format!("repository:{}:pull", self.repository)
     }
 
@@ -264,7 +294,11 @@ impl Question<'_> {
             }
             let docker =
                 self.shared.docker.get_or_init(async || DockerFile::read(&self.shared.options.docker_config)).await;
-            docker.as_ref().map_err(Clone::clone)?.credentials(&self.host.name).await
+            docker
+                .as_ref()
+                .map_err(Clone::clone)?
+                .credentials(&self.host.name, self.shared.options.helper_timeout)
+                .await
         });
         match found.await {
             Ok(credentials) => Ok(credentials.as_ref()),

@@ -15,7 +15,7 @@ const LONGEST: Duration = Duration::from_secs(5);
 
 /// The wait before attempt `attempt` + 1 (from 1), shortened by up to a half: `jitter` is a number from 0 to 1.
 #[must_use]
-pub fn backoff(attempt: u32, jitter: f64) -> Duration {
+pub(super) fn backoff(attempt: u32, jitter: f64) -> Duration {
     let full = FIRST.saturating_mul(1 << attempt.saturating_sub(1).min(10)).min(LONGEST);
     full.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0)
 }
@@ -23,7 +23,7 @@ pub fn backoff(attempt: u32, jitter: f64) -> Duration {
 /// What a `Retry-After` header means: seconds, or a date. A date counts from the answer's own `Date`, so that a wrong
 /// clock on either side does no harm; without it, a date says nothing.
 #[must_use]
-pub fn retry_after(header: &str, date: Option<&str>) -> Option<Duration> {
+pub(super) fn retry_after(header: &str, date: Option<&str>) -> Option<Duration> {
     let header = header.trim();
     if !header.is_empty() && header.bytes().all(|b| b.is_ascii_digit()) {
         // More digits than fit is longer than anything waits.
@@ -34,7 +34,7 @@ pub fn retry_after(header: &str, date: Option<&str>) -> Option<Duration> {
     Some(Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO))
 }
 
-fn http_date(text: &str) -> Option<Timestamp> {
+pub(super) fn http_date(text: &str) -> Option<Timestamp> {
     static PARSER: DateTimeParser = DateTimeParser::new();
     PARSER.parse_timestamp(text).ok()
 }

@@ -98,12 +98,18 @@ pub(super) fn authority(url: &Url) -> String {
     }
 }
 
+/// The name of a host as [`authority`] writes it: URLs drop their scheme's own port.
+fn without_port(name: &str, port: u16) -> String {
+    name.strip_suffix(&format!(":{port}")).unwrap_or(name).to_owned()
+}
+
 impl Transport {
     pub(super) fn new(options: &RegistryOptions) -> Self {
         // rustls refuses to choose between providers; whoever comes first chooses, and a second choice is no error.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let mirrors = options.hosts.values().filter_map(|host| host.mirror.as_ref()?.host_str());
         let allowed = options.allowed_private.iter().map(String::as_str).chain(mirrors);
+        let named = options.hosts.iter();
         let guard = Guard {
             allow_private: options.allow_private,
             allowed: allowed.map(|host| host.trim_matches(['[', ']']).to_ascii_lowercase()).collect(),
@@ -114,12 +120,8 @@ impl Transport {
             connect_timeout: options.connect_timeout,
             idle_timeout: options.idle_timeout,
             proxy: options.proxy,
-            insecure: options.hosts.iter().filter(|(_, host)| host.insecure).map(|(name, _)| name.clone()).collect(),
-            authorities: options
-                .hosts
-                .iter()
-                .filter_map(|(name, host)| Some((name.clone(), host.ca.clone()?)))
-                .collect(),
+            insecure: named.clone().filter(|(_, host)| host.insecure).map(|(name, _)| without_port(name, 80)).collect(),
+            authorities: named.filter_map(|(name, host)| Some((without_port(name, 443), host.ca.clone()?))).collect(),
             requests: AtomicU64::new(0),
             loopback: OnceLock::new(),
             plain: OnceLock::new(),

@@ -97,5 +97,5 @@ fn is_same(now: &Container, then: &Container) -> bool {
         && now.digest == then.digest
         && now.image == then.image
         && now.workload.id == then.workload.id
-        && now.steering.filter_text == then.steering.filter_text
+        && now.steering.filter == then.steering.filter
 }

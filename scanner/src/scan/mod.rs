@@ -10,24 +10,21 @@ mod edit;
 mod look_up;
 mod read;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-pub use self::{
-    edit::{FileEdit, edit_file},
-    look_up::{LookUps, Progress, look_up},
-    read::{Read, read},
-};
-use crate::{
-    choose::Reason,
-    detect::Container,
-    diagnostic::{Diagnostic, Level},
-    reference::Digest,
-    registry::Registry,
-    source::Files,
-    status::{Flag, Status},
-};
+pub use self::edit::{FileEdit, Refusal, edit_file};
+pub use self::read::{Read, ReadFile, read};
+use crate::choose::Reason;
+use crate::detect::{Container, DetectOptions};
+use crate::diagnostic::{Diagnostic, Level};
+use crate::manifest::Limits;
+use crate::reference::{Digest, ImageName};
+use crate::registry::{Registry, TimeCache};
+use crate::source::{self, Files};
+use crate::status::{Flag, Status};
 
 /// What is asked of a scan.
 #[derive(Debug, Clone)]
@@ -40,8 +37,10 @@ pub struct ScanOptions {
     pub details: bool,
     /// Keep the reason for or against every tag (S6.8).
     pub explain: bool,
-    /// Namespace of workloads that name none (S1.5).
-    pub default_namespace: String,
+    /// What detection needs to know.
+    pub detect: DetectOptions,
+    /// Bounds of a file (S1.4).
+    pub limits: Limits,
     /// Threads that read and parse; at least one is used.
     pub threads: usize,
     /// Matching tags never seen before that may be asked for their time, per image (S6.3).
@@ -51,11 +50,12 @@ pub struct ScanOptions {
 }
 
 /// How far a scan goes to find newer tags.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Ask {
     /// No registry is asked: statuses end where an answer would be needed.
     Nothing,
     /// The images of automated containers are looked up.
+    #[default]
     Automated,
     /// The images of all containers are looked up.
     Everything,
@@ -89,6 +89,8 @@ pub struct Latest {
     pub digest: Option<Digest>,
     /// When its image was made, where that had to be asked for and is known (S6.2).
     pub created: Option<Timestamp>,
+    /// The image's labels and annotations `org.opencontainers.image.…`, where they had to be asked for.
+    pub labels: Vec<(String, String)>,
 }
 
 /// What a scan found.
@@ -96,10 +98,21 @@ pub struct Latest {
 pub struct Report {
     /// One entry per container, by file, document, then S2.2.
     pub findings: Vec<Finding>,
+    /// The files that have findings, in the same order.
+    pub files: Vec<ReportedFile>,
     /// By file and place.
     pub diagnostics: Vec<Diagnostic>,
     /// Counts over all of it.
     pub summary: Summary,
+}
+
+/// A file with findings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReportedFile {
+    /// Its number in the source.
+    pub index: usize,
+    /// Its findings, as a range of [`Report::findings`].
+    pub findings: Range<usize>,
 }
 
 /// Counts over a report.
@@ -128,15 +141,136 @@ impl Report {
     }
 }
 
-/// Runs the whole pipeline over `files`.
+/// Who answers questions about images.
+#[derive(Debug, Clone, Copy)]
+pub struct Sources<'a> {
+    /// The registries.
+    pub registry: &'a Registry,
+    /// What is known of creation times, and what becomes known.
+    pub times: &'a TimeCache,
+}
+
+/// How far a scan has come, for whoever watches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress<'a> {
+    /// Everything is read; this many different images are looked up now.
+    Read {
+        /// Images to look up.
+        images: usize,
+    },
+    /// An image is through.
+    LookedUp(&'a ImageName),
+}
+
+impl ScanOptions {
+    /// The options of a plain scan at the time `now`.
+    #[must_use]
+    pub fn new(now: Timestamp) -> Self {
+        Self {
+            all: false,
+            ask: Ask::default(),
+            details: false,
+            explain: false,
+            detect: DetectOptions::default(),
+            limits: Limits::default(),
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            max_timed_tags: 500,
+            now,
+        }
+    }
+
+    fn asks_about(&self, finding: &Finding) -> bool {
+        match (self.ask, finding.status) {
+            (Ask::Nothing, _) => false,
+            (_, None) => true,
+            (Ask::Everything, Some(status)) => status == Status::NotAutomated,
+            (Ask::Automated, Some(_)) => false,
+        }
+    }
+}
+
+/// Runs the whole pipeline over `files`: read, detect, look up, choose, and try the edits.
 ///
-/// `progress` hears of every image that was looked up. With [`Ask::Nothing`] no registry is needed.
+/// Without sources nothing is asked. `narrow` says which containers are looked at further; `progress` hears how
+/// far it is. Updates that could not be written have the status that says so, though nothing is written here.
 pub async fn scan(
     files: &dyn Files,
-    registry: Option<&Registry>,
+    sources: Option<Sources<'_>>,
     options: &ScanOptions,
-    progress: &(dyn Fn(Progress) + Sync),
+    narrow: &dyn Fn(&Container) -> bool,
+    progress: &dyn Fn(Progress<'_>),
 ) -> Report {
     let read = read(files, options);
-    look_up(read, files, registry, options, progress).await
+    let mut report = Report {
+        findings: Vec::new(),
+        files: Vec::with_capacity(read.files.len()),
+        diagnostics: read.diagnostics,
+        summary: Summary { files: read.parsed, workloads: read.workloads, ..Summary::default() },
+    };
+    for ReadFile { index, name, containers } in read.files {
+        let start = report.findings.len();
+        report.findings.extend(containers.into_iter().map(|container| Finding::new(&name, container)));
+        report.files.push(ReportedFile { index, findings: start..report.findings.len() });
+    }
+    if let Some(sources) = sources {
+        let before = sources.registry.requests();
+        let asked: Vec<usize> = (0..report.findings.len())
+            .filter(|index| {
+                let finding = &report.findings[*index];
+                options.asks_about(finding) && narrow(&finding.container)
+            })
+            .collect();
+        report.summary.images = look_up::look_up(&mut report.findings, &asked, sources, options, progress).await;
+        report.summary.registry_requests = sources.registry.requests() - before;
+    }
+    report.try_edits(files, options);
+    report.summary.containers = report.findings.len();
+    report.summary.updates = report.findings.iter().filter(|it| it.status == Some(Status::Update)).count();
+    report
+}
+
+impl Finding {
+    fn new(file: &Arc<str>, mut container: Container) -> Self {
+        let (status, message) = container.settled.take().unzip();
+        Self {
+            file: Arc::clone(file),
+            status,
+            message: message.flatten(),
+            flags: container.flags.clone(),
+            latest: None,
+            reasons: Vec::new(),
+            container,
+        }
+    }
+}
+
+impl Report {
+    /// Writes every file's updates in memory, so that what cannot be written is known before anyone relies on it.
+    fn try_edits(&mut self, files: &dyn Files, options: &ScanOptions) {
+        let mut buffer = Vec::new();
+        for file in &self.files {
+            let findings = &mut self.findings[file.findings.clone()];
+            if !findings.iter().any(|finding| finding.status == Some(Status::Update)) {
+                continue;
+            }
+            buffer.clear();
+            let text = files.read(file.index, &mut buffer).and_then(|()| source::decode(&buffer));
+            let refused = match text {
+                Ok(text) => edit_file(text, findings, &|_| true, options).refused,
+                Err(diagnostic) => {
+                    let all = findings.iter().enumerate().filter(|(_, it)| it.status == Some(Status::Update));
+                    let refuse = |(position, _)| Refusal {
+                        position,
+                        status: Status::EditRefused,
+                        reason: diagnostic.message.clone(),
+                    };
+                    all.map(refuse).collect()
+                }
+            };
+            for Refusal { position, status, reason } in refused {
+                findings[position].status = Some(status);
+                findings[position].message = Some(reason);
+            }
+        }
+    }
 }

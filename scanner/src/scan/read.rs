@@ -11,7 +11,7 @@ use crate::detect::across::Across;
 use crate::detect::{Container, Detected, detect};
 use crate::diagnostic::Diagnostic;
 use crate::manifest;
-use crate::source::{Files, Reader, Selection};
+use crate::source::{self, Files};
 
 /// What reading found: the containers of all files, not looked up yet.
 #[derive(Debug, Default)]
@@ -52,15 +52,15 @@ struct Outcome {
 pub fn read(files: &dyn Files, options: &ScanOptions) -> Read {
     let next = AtomicUsize::new(0);
     let work = || {
-        let selection = if options.all { Selection::All } else { Selection::marked() };
-        let mut reader = Reader::new(selection, options.limits.clone());
+        let mut buffer = Vec::new();
         let mut found = Vec::new();
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
             if index >= files.len() {
                 return found;
             }
-            found.extend(read_one(files, index, &mut reader, options));
+            buffer.clear();
+            found.extend(read_one(files, index, &mut buffer, options));
         }
     };
     let threads = options.threads.clamp(1, files.len().max(1));
@@ -79,15 +79,26 @@ pub fn read(files: &dyn Files, options: &ScanOptions) -> Read {
     gather(files, outcomes)
 }
 
-fn read_one(files: &dyn Files, index: usize, reader: &mut Reader, options: &ScanOptions) -> Option<Outcome> {
-    let text = match files.text(index, reader) {
-        Ok(Some(text)) => text,
-        Ok(None) => return None,
-        Err(diagnostic) => return Some(Outcome { index, detected: None, diagnostics: vec![diagnostic] }),
+/// `None` where the file is passed over (S1.3).
+fn read_one(files: &dyn Files, index: usize, buffer: &mut Vec<u8>, options: &ScanOptions) -> Option<Outcome> {
+    let name = files.name(index);
+    let fault = |diagnostic| Outcome {
+        index,
+        detected: None,
+        diagnostics: vec![Diagnostic { file: name.into(), ..diagnostic }],
+    };
+    if let Err(diagnostic) = files.read(index, buffer) {
+        return Some(fault(diagnostic));
+    }
+    if !options.all && !source::has_mark(buffer) {
+        return None;
+    }
+    let text = match source::decode(buffer) {
+        Ok(text) => text,
+        Err(diagnostic) => return Some(fault(diagnostic)),
     };
     let manifest = manifest::parse(text, &options.limits);
     let mut detected = detect(&manifest, &options.detect);
-    let name = files.name(index);
     let diagnostics = manifest.diagnostics.into_iter().chain(std::mem::take(&mut detected.diagnostics));
     let diagnostics = diagnostics.map(|diagnostic| Diagnostic { file: name.into(), ..diagnostic }).collect();
     Some(Outcome { index, detected: Some(detected), diagnostics })
@@ -106,7 +117,7 @@ fn gather(files: &dyn Files, outcomes: Vec<Outcome>) -> Read {
         if across.len() <= root {
             across.resize_with(root + 1, Across::default);
         }
-        across[root].add(name, &detected);
+        across[root].add(name, &detected.workloads);
         if !detected.containers.is_empty() {
             read.files.push(ReadFile { index, name: name.into(), containers: detected.containers });
         }

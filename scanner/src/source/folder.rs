@@ -1,7 +1,8 @@
 //! Manifests in folders: which files there are, in an order that is always the same (S1.1, S1.2).
 //!
 //! A folder gives the answer that its commit would: what git ignores, `.git`, nested repositories and charts are left
-//! out, hidden files are read, symbolic links are not followed. Only a path that was named directly may be a link.
+//! out, hidden files are read, symbolic links are not followed. Only a path that was named directly may be a link, or
+//! ignored: it is wanted.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -45,6 +46,10 @@ impl Files for FolderFiles {
         &self.files[index].name
     }
 
+    fn root(&self, index: usize) -> usize {
+        self.files[index].root
+    }
+
     fn read(&self, index: usize, buffer: &mut Vec<u8>) -> Result<(), Diagnostic> {
         let FileEntry { name, path, .. } = &self.files[index];
         read_file(path, name, &self.limits, buffer)
@@ -84,17 +89,12 @@ pub fn walk(paths: &[PathBuf]) -> FolderFiles {
         }
         found.files[start..].sort_by(|a, b| a.name.cmp(&b.name));
         if paths.len() > 1 {
-            let mut at = start;
-            while let Some(entry) = found.files.get(at) {
+            let own = found.files.split_off(start);
+            found.files.extend(own.into_iter().filter(|entry| {
                 let rest = entry.path.strip_prefix(path).unwrap_or(Path::new(""));
                 // Joining nothing would add a slash.
-                let place = if rest.as_os_str().is_empty() { real.clone() } else { real.join(rest) };
-                if seen.insert(place) {
-                    at += 1;
-                } else {
-                    found.files.remove(at);
-                }
-            }
+                seen.insert(if rest.as_os_str().is_empty() { real.clone() } else { real.join(rest) })
+            }));
         }
     }
     found.diagnostics.sort_by(|a, b| (&a.file, &a.message).cmp(&(&b.file, &b.message)));

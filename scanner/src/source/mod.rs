@@ -3,6 +3,7 @@
 //! Decides which files are manifests (S1.1), which are worth parsing (S1.3), and which cannot be read as text; not
 //! what they hold. A folder and a commit of the same tree give the same manifests (S1.2).
 
+pub mod commit;
 pub mod folder;
 pub mod write;
 
@@ -39,6 +40,11 @@ pub trait Files: Sync {
 
     /// What reports call a file, with `/`. No two files have the same name.
     fn name(&self, index: usize) -> &str;
+
+    /// Which of the paths that were asked for a file was found under, from 0. One release may stand in each (S1.6).
+    fn root(&self, _index: usize) -> usize {
+        0
+    }
 
     /// Appends the bytes of a file to `buffer`.
     ///

@@ -18,7 +18,7 @@ use granit_parser::Parser;
 use http_body_util::{BodyExt as _, Empty};
 use hyper::{Request, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
-use leadsman_tests::corpus::Corpus;
+use leadsman_tests::registry::static_registry::repository;
 use tokio::net::TcpStream;
 
 fn main() -> Result<()> {
@@ -67,7 +67,7 @@ fn get(address: &str, count: usize, in_flight: usize) -> Result<()> {
                 if i >= count {
                     break;
                 }
-                let request = Request::get(format!("/v2/{}/tags/list?n=1000", Corpus::repository(i)))
+                let request = Request::get(format!("/v2/{}/tags/list?n=1000", repository(i)))
                     .header("host", address)
                     .body(Empty::<Bytes>::new())?;
                 let answer = sender.send_request(request).await?;

@@ -221,7 +221,18 @@ async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<Op
     Ok(Some(request))
 }
 
-/// Sends one request on a connection of its own: the status, the headers with names in lower case, and the body.
+/// What a real server answered.
+#[derive(Debug)]
+pub struct Received {
+    /// The status.
+    pub status: u16,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// Sends one request on a connection of its own.
 ///
 /// # Errors
 /// Where there is no answer.
@@ -231,7 +242,7 @@ pub fn send(
     target: &str,
     headers: &[(&str, &str)],
     body: &[u8],
-) -> Result<(u16, Vec<(String, String)>, Vec<u8>)> {
+) -> Result<Received> {
     let mut stream = std::net::TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     let mut head = format!("{method} {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
@@ -252,5 +263,5 @@ pub fn send(
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
         .collect();
-    Ok((status, headers, body))
+    Ok(Received { status, headers, body })
 }

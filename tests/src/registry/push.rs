@@ -164,11 +164,11 @@ impl Pusher {
     fn send(&self, method: &str, target: &str, kind: &str, body: &[u8], wanted: u16) -> Result<Vec<(String, String)>> {
         let mut headers = vec![("Content-Type", kind)];
         headers.extend(self.authorization.as_deref().map(|value| ("Authorization", value)));
-        let (status, headers, answer) = send(self.address, method, target, &headers, body)?;
-        if status != wanted {
-            bail!("{method} {target}: status {status}: {}", String::from_utf8_lossy(&answer));
+        let answer = send(self.address, method, target, &headers, body)?;
+        if answer.status != wanted {
+            bail!("{method} {target}: status {}: {}", answer.status, String::from_utf8_lossy(&answer.body));
         }
-        Ok(headers)
+        Ok(answer.headers)
     }
 }
 

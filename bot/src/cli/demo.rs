@@ -1,0 +1,202 @@
+//! `leadsman demo`: everything on this machine, no account, no network.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use leadsman_scanner::registry::{DockerConfig, HostOptions, Registry, RegistryOptions};
+use leadsman_scanner::scan::{ScanOptions, scan};
+use leadsman_scanner::source::commit::CommitFiles;
+
+use super::{Context, Outcome};
+use crate::clock;
+use crate::demo::{fleet, registry::SampleRegistry};
+use crate::forge::local::{BaseBranch, Local};
+use crate::output::error::CliError;
+use crate::output::json::ScanView;
+use crate::output::pulls::{self, PullView, RunView};
+use crate::output::report::{self, Asked, ScanStyle};
+use crate::output::{Exit, diff, style};
+use crate::store::Store;
+use crate::work::pass::{Pass, pass};
+
+/// Shows what Leadsman does, on a sample: a git repository and a registry on this machine, no network
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  leadsman demo\n  leadsman demo --dir /tmp/leadsman-demo")]
+pub(super) struct Args {
+    /// Make the sample in this folder and leave it there; it must not exist, or be empty
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// Leave the sample's temporary folder there
+    #[arg(long)]
+    keep: bool,
+}
+
+pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
+    let (folder, temporary) = folder(args)?;
+    let demo = Demo::set_up(&folder, context).await?;
+    demo.show().await?;
+    if let Some(temporary) = temporary {
+        if args.keep {
+            _ = temporary.keep();
+        } else {
+            // A temporary folder that cannot be removed is the system's to clean up.
+            _ = temporary.close();
+        }
+    }
+    demo.say_what_next(args.keep || args.dir.is_some())
+}
+
+/// The sample's folder, and the guard that removes it where it is to go.
+fn folder(args: &Args) -> Result<(PathBuf, Option<tempfile::TempDir>), CliError> {
+    let Some(folder) = &args.dir else {
+        let temporary = tempfile::Builder::new().prefix("leadsman-demo-").tempdir();
+        let temporary = temporary.map_err(|error| failed("make a temporary folder", &error))?;
+        return Ok((temporary.path().to_owned(), Some(temporary)));
+    };
+    std::fs::create_dir_all(folder).map_err(|error| failed(&format!("make `{}`", folder.display()), &error))?;
+    let empty = std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
+    if !empty {
+        return Err(CliError::usage(format!("`{}` is not empty", folder.display())).hint("name another folder"));
+    }
+    Ok((folder.clone(), None))
+}
+
+fn failed(what: &str, error: &dyn std::error::Error) -> CliError {
+    CliError::failed(format!("the demo could not {what}: {error:#}"))
+}
+
+struct Demo<'a> {
+    context: &'a Context,
+    path: PathBuf,
+    forge: Local,
+    store: Store,
+    sample: SampleRegistry,
+    registry: Registry,
+}
+
+impl<'a> Demo<'a> {
+    async fn set_up(folder: &Path, context: &'a Context) -> Result<Self, CliError> {
+        let now = clock::now();
+        let path = folder.join("fleet.git");
+        fleet::create(&path, now).map_err(|error| failed("make its repository", &error))?;
+        let forge = Local::open(&path).map_err(|error| failed("open its repository", &error))?;
+        let holder = format!("process {}, `leadsman demo`", std::process::id());
+        let store = Store::open(&folder.join("data"), &holder).await;
+        let store = store.map_err(|error| failed("open its store", &error))?;
+        let sample = SampleRegistry::start().await.map_err(|error| failed("start its registry", &error))?;
+        fleet::publish_all(&sample, now);
+        let mirror = url::Url::parse(&format!("http://{}", sample.address()));
+        let mirror = mirror.map_err(|error| failed("name its registry", &error))?;
+        let registry = Registry::new(RegistryOptions {
+            hosts: [(fleet::HOST.to_owned(), HostOptions { mirror: Some(mirror), ..HostOptions::default() })].into(),
+            docker_config: DockerConfig::Off,
+            proxy: false,
+            ..RegistryOptions::default()
+        });
+        let registry = registry.map_err(|error| failed("set up its registry client", &error))?;
+        Ok(Self { context, path, forge, store, sample, registry })
+    }
+
+    async fn show(&self) -> Result<(), CliError> {
+        let look = self.context.ui.out;
+        self.heading("A fleet in git, and a registry", "")?;
+        self.print(&format!("{}\n{} at http://{}\n\n", self.path.display(), fleet::HOST, self.sample.address()))?;
+
+        self.heading("What is newer?", "leadsman scan")?;
+        self.print(&self.scan().await?)?;
+
+        self.heading("One branch and one pull request for each release", "leadsman run --once --local fleet.git")?;
+        let first = self.pass().await?;
+        self.print(&(pulls::table(&first, look) + "\n"))?;
+
+        let shown = first.pulls.iter().find(|pull| pull.changes.len() > 1).or_else(|| first.pulls.first());
+        if let Some(pull) = shown {
+            self.heading("Nothing but the tags changes", &format!("git diff main {}", pull.branch))?;
+            self.print(&self.diff(pull, &first.base)?)?;
+            self.heading("What people read", "")?;
+            self.print(&pulls::text_of(pull, look))?;
+        }
+
+        self.print("\n")?;
+        self.heading("Again: nothing changes", "leadsman run --once --local fleet.git")?;
+        self.print(&pulls::summary(&self.pass().await?))?;
+
+        self.print("\n")?;
+        self.heading("demo/podinfo:6.5.5 is published: the branch moves on", "leadsman run --once --local fleet.git")?;
+        fleet::publish(&self.sample, "demo/podinfo", "6.5.5", clock::now());
+        let second = self.pass().await?;
+        self.print(&(pulls::table(&second, look) + "\n"))?;
+        if let Some(moved) = second.pulls.iter().find(|pull| pull.action == "moved") {
+            self.print(&self.diff(moved, &second.base)?)?;
+        }
+        Ok(())
+    }
+
+    async fn scan(&self) -> Result<String, CliError> {
+        let look = self.context.ui.out;
+        let base = self.base()?;
+        let files = CommitFiles::list(self.forge.repository(), base.id).map_err(|error| failed("read it", &error))?;
+        let now = clock::now();
+        let started = Instant::now();
+        let report = scan(&files, Some(&self.registry), &ScanOptions::new(now), &|_| true, &|_| {}).await;
+        let view = ScanView::of(report, false, |finding| finding.container.steering.automated);
+        let table = report::scan_table(&view, ScanStyle { details: false, now }, look);
+        Ok(format!("{table}\n{}\n", report::summary(&view, Asked::For(started.elapsed()), look)))
+    }
+
+    async fn pass(&self) -> Result<RunView, CliError> {
+        let options = ScanOptions::new(clock::now());
+        let pass: Result<Pass, _> =
+            pass(&self.forge, self.base()?, &self.store, &self.registry, options, &|_| {}).await;
+        Ok(RunView::of(self.forge.identity(), pass.map_err(|error| failed("make its pass", &error))?))
+    }
+
+    fn base(&self) -> Result<BaseBranch, CliError> {
+        self.forge.base(None).map_err(|error| failed("find its base", &error))
+    }
+
+    /// What the branch of a pull request changes.
+    fn diff(&self, pull: &PullView, base: &str) -> Result<String, CliError> {
+        let text = |branch: &str| {
+            let id = self.forge.base(Some(branch)).ok()?.id;
+            let tree = self.forge.repository().find_commit(id).ok()?.tree().ok()?;
+            let blob = tree.lookup_entry(pull.file.split('/')).ok()??.object().ok()?;
+            String::from_utf8(blob.data.clone()).ok()
+        };
+        let (Some(old), Some(new)) = (text(base), text(&pull.branch)) else {
+            return Err(CliError::failed(format!("the demo could not read `{}` of `{}`", pull.file, pull.branch)));
+        };
+        Ok(diff::unified(&pull.file, &old, &new, self.context.ui.out) + "\n")
+    }
+
+    fn say_what_next(&self, kept: bool) -> Outcome {
+        self.heading("What next?", "")?;
+        let mut out = String::new();
+        if kept {
+            out += &format!("look around       git -C {} log --all --graph --stat\n", self.path.display());
+        } else {
+            out += "look around       leadsman demo --dir leadsman-demo\n";
+        }
+        out += "your own fleet    leadsman scan PATH\n";
+        out += "with its edits    leadsman update --diff PATH\n";
+        out += "as branches       leadsman run --once --local REPO\n";
+        out += "try a filter      leadsman filter 'semver:~1.2' 1.2.0 1.2.7 1.3.0\n";
+        self.print(&out)?;
+        Ok(Exit::Done)
+    }
+
+    /// A line that says what comes, and the command that would show it.
+    fn heading(&self, text: &str, command: &str) -> Result<(), CliError> {
+        let look = self.context.ui.out;
+        let command = if command.is_empty() { String::new() } else { format!("   $ {command}") };
+        self.print(&format!(
+            "{}{}\n",
+            look.paint(style::HEADING, &format!("── {text}")),
+            look.paint(style::DIM, &command)
+        ))
+    }
+
+    fn print(&self, text: &str) -> Result<(), CliError> {
+        self.context.print(text)
+    }
+}

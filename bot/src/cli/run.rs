@@ -1,0 +1,86 @@
+//! `leadsman run`: one full pass over a local repository.
+
+use std::cell::Cell;
+use std::path::PathBuf;
+
+use leadsman_scanner::diagnostic::Level;
+use leadsman_scanner::scan::Progress as Step;
+
+use super::{Context, Outcome, inspection};
+use crate::clock;
+use crate::forge::local::Local;
+use crate::output::error::CliError;
+use crate::output::json;
+use crate::output::progress::Progress;
+use crate::output::pulls::{self, RunView};
+use crate::output::{Exit, Format, snippet};
+use crate::store::Store;
+use crate::work::pass::pass;
+
+/// Makes one pass over a git repository on this machine: a branch for each workload that has updates
+///
+/// Reads the manifests at the head of the base branch, asks the registries, and leaves one branch with one commit for
+/// each workload that has something newer, with the title and text of its pull request. Run again, it changes nothing;
+/// with a newer image, the branch moves on. Nothing is pushed, and no work tree is touched.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  leadsman run --once --local .\n  \
+    leadsman run --once --local /srv/git/fleet.git --base main --format json")]
+pub(super) struct Args {
+    /// Make one pass and end
+    #[arg(long, required = true)]
+    once: bool,
+    /// The repository: a work tree's root, a `.git` folder, or a bare repository
+    #[arg(long, value_name = "REPO")]
+    local: PathBuf,
+    /// The branch to read and to propose for, instead of the one that `HEAD` names
+    #[arg(long, value_name = "BRANCH")]
+    base: Option<String>,
+    /// Where pull requests are kept, instead of your data folder
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    format: Format,
+}
+
+pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
+    let config = context.load()?.config;
+    let forge = Local::open(&args.local).map_err(|error| {
+        CliError::usage(error.to_string()).hint("name a work tree's root, a `.git` folder, or a bare repository")
+    })?;
+    let base = forge.base(args.base.as_deref()).map_err(|error| CliError::usage(error.to_string()))?;
+    let data = args.data.clone().or_else(|| config.data_folder()).ok_or_else(|| {
+        CliError::usage("there is no data folder, for there is no home").hint("name one with `--data DIR`")
+    })?;
+    let registry = config.registry(&context.environment)?;
+    let now = clock::now();
+    let holder = format!("process {}, `leadsman run`, since {now:.0}", std::process::id());
+    let store = Store::open(&data, &holder).await.map_err(|error| CliError::failed(error.to_string()))?;
+
+    let bar = Progress::new(&context.ui, "asking registries");
+    let (total, done) = (Cell::new(0), Cell::new(0));
+    let progress = |step: Step<'_>| match step {
+        Step::Read { images } => total.set(images),
+        Step::LookedUp(_) => {
+            done.set(done.get() + 1);
+            bar.set(done.get(), total.get());
+        }
+    };
+    let result = pass(&forge, base, &store, &registry, inspection::options(&config, now), &progress).await;
+    drop(bar);
+    store.close().await;
+    let view = RunView::of(
+        forge.identity(),
+        result.map_err(|error| CliError::failed(error.to_string()).hint("what was done stays; run it again"))?,
+    );
+    if args.format == Format::Json {
+        context.print(&json::document(&view))?;
+    } else {
+        context.print(&pulls::show(&view, context.ui.out))?;
+        for diagnostic in view.diagnostics.iter().filter(|diagnostic| diagnostic.level != Level::Info) {
+            // The place is one of the commit: a file on disk may hold something else by now.
+            context.ui.say(&snippet::diagnostic(diagnostic, "".as_ref(), context.ui.err));
+        }
+    }
+    Ok(if view.summary.failures > 0 { Exit::Partly } else { Exit::Done })
+}

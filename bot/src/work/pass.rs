@@ -1,0 +1,68 @@
+//! One full pass over a local repository: scan the base, then bring its pull requests up to date.
+
+use jiff::Timestamp;
+use leadsman_scanner::registry::Registry;
+use leadsman_scanner::scan::{Progress, Report, ScanOptions};
+use leadsman_scanner::source::commit::{CommitError, CommitFiles};
+use thiserror::Error;
+
+use crate::forge::local::{BaseBranch, Local};
+use crate::render::Renderer;
+use crate::store::Store;
+use crate::work::reconcile_pulls::{ReconcileError, Reconciled, Scanned, reconcile_pulls};
+use crate::work::scan_repository::ScannedCommit;
+
+/// Why a pass could not be made at all.
+#[derive(Debug, Error)]
+pub enum PassError {
+    /// The base commit cannot be read.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    /// Branches or the store cannot be read or written.
+    #[error(transparent)]
+    Reconcile(#[from] ReconcileError),
+    /// The texts that come with Leadsman are broken.
+    #[error("cannot read the templates of pull requests: {0}")]
+    Templates(#[from] minijinja::Error),
+}
+
+/// What a pass found and did.
+pub struct Pass {
+    /// The base.
+    pub base: BaseBranch,
+    /// What was found.
+    pub report: Report,
+    /// What was done, by key.
+    pub pulls: Vec<Reconciled>,
+}
+
+impl Pass {
+    /// How many files, containers and pull requests failed.
+    #[must_use]
+    pub fn failures(&self) -> usize {
+        self.report.failures() + self.pulls.iter().filter(|pull| pull.error.is_some()).count()
+    }
+}
+
+/// Makes one pass over `base` of `forge`.
+///
+/// # Errors
+/// Where the base, the branches or the store cannot be read or written. What fails for one file, container or pull
+/// request alone is said in the result.
+pub async fn pass(
+    forge: &Local,
+    base: BaseBranch,
+    store: &Store,
+    registry: &Registry,
+    options: ScanOptions,
+    progress: &dyn Fn(Progress<'_>),
+) -> Result<Pass, PassError> {
+    let now: Timestamp = options.now;
+    let renderer = Renderer::new()?;
+    let files = CommitFiles::list(forge.repository(), base.id)?;
+    let commit = ScannedCommit::scan(files, registry, options, progress).await;
+    let edit = |key: &_, proposed: &[_]| commit.edit(key, proposed);
+    let scanned = Scanned { observed: commit.observed(), unreadable: commit.unreadable(), edit: &edit };
+    let pulls = reconcile_pulls(forge, store, &renderer, &base, scanned, now).await?;
+    Ok(Pass { base, report: commit.into_report(), pulls })
+}

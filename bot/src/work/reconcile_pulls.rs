@@ -1,0 +1,203 @@
+//! Brings the pull requests of one repository and base to what the scan says: survey, settle, plan, write, decide,
+//! carry out.
+//!
+//! Owns the order of these steps; each is decided or done elsewhere. No await on the forge or on git happens inside a
+//! transaction of the store.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use gix::ObjectId;
+use jiff::Timestamp;
+use thiserror::Error;
+
+use crate::forge::commit::{Base, BuildError};
+use crate::forge::local::{BaseBranch, Local};
+use crate::plan::{self, Change, Intent, Key, Observed, Proposed};
+use crate::pulls::execute::{self, Done};
+use crate::pulls::{self, Facts, Wanted, survey::survey};
+use crate::render::Renderer;
+use crate::store::{Store, StoreError};
+
+/// What the scan of the base says.
+pub struct Scanned<'a> {
+    /// The containers of automated workloads.
+    pub observed: Vec<Observed>,
+    /// Files of which it is not known in full what they hold: their workloads are not taken for gone.
+    pub unreadable: BTreeSet<String>,
+    /// Gives the new text of a file with the given changes, or says why it cannot be.
+    pub edit: &'a EditFile<'a>,
+}
+
+/// Turns a file and changes into its new text.
+pub type EditFile<'a> = dyn Fn(&Key, &[Proposed]) -> Result<Edited, String> + 'a;
+
+/// A file with changes written into it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edited {
+    /// The new text.
+    pub text: Vec<u8>,
+    /// Places outside of every container that follow an anchor and changed along (S7.4).
+    pub follows: Vec<String>,
+}
+
+/// Why a repository could not be brought up to date at all.
+#[derive(Debug, Error)]
+pub enum ReconcileError {
+    /// Branches or the commits they are at.
+    #[error("cannot read the branches of the repository: {0:#}")]
+    Branches(Box<gix::Error>),
+    /// The base commit.
+    #[error(transparent)]
+    Base(#[from] BuildError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// One pull request and what was done about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reconciled {
+    /// Its number; none where there is no pull request.
+    pub number: Option<i64>,
+    /// What it is about.
+    pub key: Key,
+    /// Its branch.
+    pub branch: String,
+    /// What was done, one of the words of [`pulls::Action::name`].
+    pub action: &'static str,
+    /// Why.
+    pub reason: String,
+    /// Why it could not be done.
+    pub error: Option<String>,
+    /// Where its branch is now, as far as it is ours.
+    pub head: Option<ObjectId>,
+    /// Its title; empty where there is no pull request.
+    pub title: String,
+    /// Its body; empty where there is no pull request.
+    pub body: String,
+    /// What it changes.
+    pub changes: Vec<Change>,
+}
+
+/// Brings every pull request for `base` up to date and says what was done, by key.
+///
+/// # Errors
+/// Where branches, the base or the store cannot be read or written. What fails for one pull request alone is said in
+/// [`Reconciled::error`], and the others are done.
+pub async fn reconcile_pulls(
+    forge: &Local,
+    store: &Store,
+    renderer: &Renderer,
+    base: &BaseBranch,
+    scanned: Scanned<'_>,
+    now: Timestamp,
+) -> Result<Vec<Reconciled>, ReconcileError> {
+    let repository = forge.identity();
+    let mut known = store.pulls(repository, &base.name).await?;
+    let surveyed = survey(forge, base, &known).map_err(|error| ReconcileError::Branches(Box::new(error)))?;
+
+    let mut decisions = pulls::settle(&mut known, &scanned.observed, &surveyed);
+    let intents = plan::plan(scanned.observed, &pulls::memories(&known));
+    let (wanted, unwritten) = write_texts(renderer, &base.name, &intents, scanned.edit);
+    decisions.extend(pulls::decide(&Facts {
+        base: &base.name,
+        pulls: &known,
+        intents: &intents,
+        wanted: &wanted,
+        unreadable: &scanned.unreadable,
+        surveyed: &surveyed,
+    }));
+
+    let built = Base::read(forge.repository(), base.id)?;
+    let mut prepared = execute::prepare(forge.repository(), &built, decisions, &wanted, |key, proposed| {
+        (scanned.edit)(key, proposed).map(|edited| edited.text)
+    });
+    execute::record(store, repository, (&base.name, base.id), &mut prepared, &wanted, now).await?;
+    let done = execute::carry_out(forge, prepared, now);
+    execute::conclude(store, repository, &known, &done, now).await?;
+
+    // Texts of pull requests that nothing is wanted for any more are in the store only.
+    let from_store = done.iter().any(|done| done.decision.number.is_some() && !wanted.contains_key(&done.decision.key));
+    let texts = if from_store { store.texts(repository, &base.name).await? } else { BTreeMap::new() };
+    let mut reconciled: Vec<_> = done.into_iter().map(|done| report(done, &wanted, &texts, &known)).collect();
+    for (key, error) in unwritten {
+        match reconciled.iter_mut().find(|reconciled| reconciled.key == key && reconciled.action == "kept") {
+            Some(reconciled) => reconciled.error = Some(error),
+            None => reconciled.push(Reconciled::failed(&base.name, key, error)),
+        }
+    }
+    Ok(reconciled)
+}
+
+impl Reconciled {
+    /// What is wanted and cannot be written.
+    fn failed(base: &str, key: Key, error: String) -> Self {
+        Self {
+            number: None,
+            branch: plan::Branch::of(base, &key).to_string(),
+            key,
+            action: "kept",
+            reason: "there is an update".into(),
+            error: Some(error),
+            head: None,
+            title: String::new(),
+            body: String::new(),
+            changes: Vec::new(),
+        }
+    }
+}
+
+/// The texts of everything that is to be proposed, and the errors of those that could not be written.
+fn write_texts(
+    renderer: &Renderer,
+    base: &str,
+    intents: &BTreeMap<Key, Intent>,
+    edit: &EditFile<'_>,
+) -> (BTreeMap<Key, Wanted>, BTreeMap<Key, String>) {
+    let mut wanted = BTreeMap::new();
+    let mut failed = BTreeMap::new();
+    for (key, intent) in intents {
+        let Intent::Propose(proposed) = intent else { continue };
+        // The text of the file is dropped again: of all files at once it would be too much to hold.
+        let texts = edit(key, proposed).and_then(|edited| {
+            renderer
+                .pull_request(base, key, proposed.clone(), &edited.follows)
+                .map_err(|error| format!("its description cannot be written: {error:#}"))
+        });
+        match texts {
+            Ok(texts) => drop(wanted.insert(key.clone(), texts)),
+            Err(error) => drop(failed.insert(key.clone(), error)),
+        }
+    }
+    (wanted, failed)
+}
+
+fn report(
+    done: Done,
+    wanted: &BTreeMap<Key, Wanted>,
+    texts: &BTreeMap<i64, (String, String)>,
+    known: &[pulls::Pull],
+) -> Reconciled {
+    let Done { decision, head, error } = done;
+    let (title, body, proposed) = match (wanted.get(&decision.key), decision.number) {
+        (Some(wanted), _) => (wanted.title.clone(), wanted.body.clone(), &wanted.proposed[..]),
+        (None, Some(number)) => {
+            let (title, body) = texts.get(&number).cloned().unwrap_or_default();
+            let proposed = known.iter().find(|pull| pull.number == number).map_or(&[][..], |pull| &pull.proposed);
+            (title, body, proposed)
+        }
+        (None, None) => Default::default(),
+    };
+    Reconciled {
+        number: decision.number,
+        branch: decision.branch,
+        action: decision.action.name(),
+        reason: decision.reason,
+        error,
+        head,
+        title,
+        body,
+        changes: proposed.iter().map(|proposed| proposed.change.clone()).collect(),
+        key: decision.key,
+    }
+}

@@ -1,0 +1,4 @@
+DROP TABLE history;
+DROP TABLE heads;
+DROP TABLE pulls;
+DROP TABLE repositories;

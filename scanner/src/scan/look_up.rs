@@ -1,0 +1,265 @@
+//! Asks registries about the images that were found, once per image, and lets each container's choice be made.
+//!
+//! Owns what is asked and how often (S6.3). The choice itself is [`crate::choose`]'s. A tag list lives only while the
+//! containers of its image are decided, so memory does not grow with the number of images.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::pin;
+
+use super::{Finding, Latest, Progress, ScanOptions, Sources};
+use crate::choose::{Candidate, Choice, Created, Current, Order, Policy, choose, shortlist};
+use crate::reference::ImageName;
+use crate::registry::{Platform, RegistryError, TagList, TagLook, TagTime};
+use crate::status::{Flag, Status};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+
+/// Images in the air at once. Each host has its own, lower limit; this one keeps several hosts busy.
+const IN_FLIGHT: usize = 64;
+
+/// Looks up the images of the given findings and decides their statuses.
+///
+/// Findings whose status is settled keep it; with [`super::Ask::Everything`] they learn their newest tag all the same.
+/// Returns how many different images there are.
+pub(super) async fn look_up(
+    findings: &mut [Finding],
+    asked: &[usize],
+    sources: Sources<'_>,
+    options: &ScanOptions,
+    progress: &dyn Fn(Progress<'_>),
+) -> usize {
+    let mut images: Vec<(&ImageName, Vec<usize>)> = Vec::new();
+    let mut places: HashMap<&ImageName, usize> = HashMap::new();
+    let found = &*findings;
+    for index in asked {
+        let Some(name) = found[*index].container.look_up() else { continue };
+        let place = *places.entry(name).or_insert_with(|| {
+            images.push((name, Vec::new()));
+            images.len() - 1
+        });
+        images[place].1.push(*index);
+    }
+    let count = images.len();
+    progress(Progress::Read { images: count });
+    let mut decisions = Vec::with_capacity(asked.len());
+    bounded(
+        images.into_iter().map(|(name, members)| async move {
+            let decided = Image { name, sources, options }.decide(found, &members).await;
+            progress(Progress::LookedUp(name));
+            decided
+        }),
+        IN_FLIGHT,
+        |decided| decisions.extend(decided),
+    )
+    .await;
+    for (index, decision) in decisions {
+        decision.write(&mut findings[index]);
+    }
+    count
+}
+
+/// Runs futures with at most `limit` at once, in their order, and hands each result on as it comes.
+async fn bounded<F: Future>(futures: impl Iterator<Item = F>, limit: usize, mut each: impl FnMut(F::Output)) {
+    let mut futures = futures.fuse();
+    let mut running = pin!(FuturesUnordered::new());
+    loop {
+        while running.len() < limit
+            && let Some(next) = futures.next()
+        {
+            running.push(next);
+        }
+        match running.next().await {
+            Some(result) => each(result),
+            None => return,
+        }
+    }
+}
+
+/// What was decided for one container.
+struct Decision {
+    status: Status,
+    flags: Vec<Flag>,
+    message: Option<String>,
+    latest: Option<Latest>,
+    reasons: Vec<crate::choose::Reason>,
+}
+
+impl Decision {
+    fn fault(status: Status, message: String) -> Self {
+        Self { status, flags: Vec::new(), message: Some(message), latest: None, reasons: Vec::new() }
+    }
+
+    fn write(self, finding: &mut Finding) {
+        if finding.status.is_none() {
+            finding.status = Some(self.status);
+            finding.message = self.message;
+            finding.flags.extend(self.flags);
+        }
+        finding.latest = self.latest;
+        finding.reasons = self.reasons;
+    }
+}
+
+/// One image while its containers are decided.
+#[derive(Clone, Copy)]
+struct Image<'a> {
+    name: &'a ImageName,
+    sources: Sources<'a>,
+    options: &'a ScanOptions,
+}
+
+/// What is known of the times of an image's tags.
+type Times<'t> = HashMap<&'t str, TagLook>;
+
+impl Image<'_> {
+    async fn decide(self, findings: &[Finding], members: &[usize]) -> Vec<(usize, Decision)> {
+        let list = match self.sources.registry.tags(self.name).await {
+            Ok(list) => list,
+            Err(error) => {
+                let fault = || Decision::fault(Status::RegistryError, error.to_string());
+                return members.iter().map(|member| (*member, fault())).collect();
+            }
+        };
+        let mut decisions = Vec::with_capacity(members.len());
+        for member in members {
+            let decision = self.container(&findings[*member], &list).await;
+            decisions.push((
+                *member,
+                decision.unwrap_or_else(|error| Decision::fault(Status::RegistryError, error.to_string())),
+            ));
+        }
+        decisions
+    }
+
+    /// An error is a fault that may pass: half a picture is no ground for a choice (S6.3).
+    async fn container(self, finding: &Finding, list: &TagList) -> Result<Decision, RegistryError> {
+        let container = &finding.container;
+        let Some(tag) = container.tag.as_deref() else {
+            return Ok(Decision::fault(Status::Untagged, "the image has no tag".into()));
+        };
+        let policy = &container.steering.policy;
+        let platform = container.steering.platform.clone().unwrap_or_default();
+        let mut times = Times::new();
+        if policy.needs_times() {
+            let short = shortlist(policy, tag, list.iter());
+            let unseen = short.iter().filter(|tag| !self.sources.times.knows(self.name, tag)).count();
+            if unseen > self.options.max_timed_tags {
+                return Ok(Decision::fault(Status::TooManyTags, too_many(unseen, self.options.max_timed_tags)));
+            }
+            times.insert(tag, self.confirm(tag, &platform).await?);
+            if policy.order == Order::Created {
+                let looks = self.look(&short, &platform).await?;
+                times.extend(short.iter().copied().zip(looks));
+            } else {
+                self.look_until_old_enough(&short, policy, &platform, &mut times).await?;
+            }
+        }
+        loop {
+            let choice = self.choose(policy, tag, list, &times);
+            // The winner's digest must be certain; one that moved may win no longer.
+            if let Some(selected) = choice.selected.as_deref().filter(|_| policy.needs_times())
+                && let Some(selected) = list.iter().find(|tag| *tag == selected)
+            {
+                let look = self.confirm(selected, &platform).await?;
+                if times.insert(selected, look.clone()).is_some_and(|before| before != look) {
+                    continue;
+                }
+            }
+            return self.finish(finding, choice, &times, &platform).await;
+        }
+    }
+
+    fn choose(self, policy: &Policy, tag: &str, list: &TagList, times: &Times<'_>) -> Choice {
+        let candidates: Vec<Candidate<'_>> = list
+            .iter()
+            .map(|tag| Candidate { created: times.get(tag).map_or(Created::NotAsked, created), ..Candidate::new(tag) })
+            .collect();
+        let current = Current { created: times.get(tag).map_or(Created::NotAsked, created), ..Current::new(tag) };
+        choose(policy, &current, &candidates, self.options.now, self.options.explain)
+    }
+
+    async fn confirm(self, tag: &str, platform: &Platform) -> Result<TagLook, RegistryError> {
+        self.sources.registry.confirm(self.sources.times, self.name, tag, platform, self.options.now).await
+    }
+
+    async fn look(self, tags: &[&str], platform: &Platform) -> Result<Vec<TagLook>, RegistryError> {
+        self.sources.registry.look(self.sources.times, self.name, tags, platform, self.options.now).await
+    }
+
+    /// Asks for the times of tags, best first: the first that is old enough ends the search (S6.7).
+    async fn look_until_old_enough<'t>(
+        self,
+        short: &[&'t str],
+        policy: &Policy,
+        platform: &Platform,
+        times: &mut Times<'t>,
+    ) -> Result<(), RegistryError> {
+        for tag in short {
+            let Some(look) = self.look(&[tag], platform).await?.pop() else { continue };
+            let age = created(&look).time().map(|time| self.options.now.duration_since(time));
+            let old_enough = age.zip(policy.min_age).is_some_and(|(age, least)| age >= least);
+            times.insert(tag, look);
+            if old_enough {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds what a pinned digest or the caller's curiosity asks for.
+    async fn finish(
+        self,
+        finding: &Finding,
+        choice: Choice,
+        times: &Times<'_>,
+        platform: &Platform,
+    ) -> Result<Decision, RegistryError> {
+        let Choice { mut status, selected, flags, mut message, reasons, .. } = choice;
+        let Some(tag) = selected else { return Ok(Decision { status, flags, message, latest: None, reasons }) };
+        let known = times.get(tag.as_str()).and_then(|look| look.as_ref().ok());
+        let mut latest = Latest {
+            digest: known.map(|known| known.digest.clone()),
+            created: known.and_then(|known| known.created),
+            labels: Vec::new(),
+            tag,
+        };
+        if self.options.details {
+            match self.sources.registry.metadata(self.name, &latest.tag, platform).await {
+                Ok(metadata) => {
+                    latest.created = metadata.created.at(self.options.now);
+                    latest.digest = Some(metadata.digest);
+                    latest.labels = metadata.labels.into_iter().collect();
+                }
+                // It is an extra: the choice stands without it.
+                Err(error) => message = message.or(Some(error.to_string())),
+            }
+        }
+        let pinned = finding.container.digest.as_ref();
+        if pinned.is_some() && matches!(status, Status::Update | Status::Current) {
+            if latest.digest.is_none() {
+                latest.digest = Some(self.sources.registry.digest(self.name, &latest.tag).await?);
+            }
+            if status == Status::Current && latest.digest.as_ref() != pinned {
+                status = Status::Update;
+                message = Some(format!("the tag `{}` points at another image than the pinned digest", latest.tag));
+            }
+        }
+        Ok(Decision { status, flags, message, latest: Some(latest), reasons })
+    }
+}
+
+/// What a look says of a tag's creation time.
+fn created(look: &TagLook) -> Created {
+    match look {
+        Ok(TagTime { created: Some(created), .. }) => Created::At(*created),
+        Ok(TagTime { created: None, .. }) => Created::Unknown,
+        Err(error) => Created::Unavailable(error.to_string()),
+    }
+}
+
+fn too_many(unseen: usize, limit: usize) -> String {
+    format!(
+        "{unseen} matching tags would have to be asked for their creation time, more than {limit}: narrow the filter, \
+         or set an order that needs no times, such as `leadsman.dev/order.<container>: numerical`"
+    )
+}

@@ -1,0 +1,218 @@
+//! The whole pipeline over folders and real answers: how often registries are asked, and what each status needs.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use leadsman_scanner::registry::{DockerConfig, Registry, RegistryOptions, TimeCache};
+use leadsman_scanner::scan::{Ask, Report, ScanOptions, Sources, scan};
+use leadsman_scanner::source::folder;
+use leadsman_scanner::status::{Flag, Status};
+use leadsman_tests::corpus::Corpus;
+use leadsman_tests::registry::http::{Answer, Request, Server, reply, tags};
+use leadsman_tests::registry::static_registry::{Content, StaticRegistry};
+
+fn now() -> Timestamp {
+    "2026-06-01T12:00:00Z".parse().unwrap()
+}
+
+fn registry() -> Registry {
+    Registry::new(RegistryOptions { docker_config: DockerConfig::Off, attempts: 1, ..RegistryOptions::default() })
+        .unwrap()
+}
+
+async fn run(folder: &Path, options: &ScanOptions) -> Report {
+    let files = folder::walk(&[folder.to_owned()]);
+    let registry = registry();
+    let times = TimeCache::in_memory();
+    let asked = (options.ask != Ask::Nothing).then_some(Sources { registry: &registry, times: &times });
+    scan(&files, asked, options, &|_| true, &|_| {}).await
+}
+
+fn content(images: usize, tags: usize) -> Content {
+    Content { images, tags, metadata: true, latency: Duration::ZERO }
+}
+
+#[tokio::test]
+async fn one_request_per_image_and_few_connections() {
+    let registry = StaticRegistry::start(content(200, 50)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    Corpus::new(200, registry.host()).write(folder.path()).unwrap();
+    let report = run(folder.path(), &ScanOptions::new(now())).await;
+    assert_eq!(report.summary.updates, 200);
+    assert_eq!(report.summary.images, 200);
+    assert_eq!(report.summary.registry_requests, 200);
+    assert_eq!(registry.requests(), 200);
+    assert!(registry.connections() <= 16, "{} connections", registry.connections());
+    assert!(report.findings.iter().all(|finding| finding.latest.as_ref().is_some_and(|it| it.tag == "1.0.49")));
+}
+
+#[tokio::test]
+async fn releases_share_their_images() {
+    let registry = StaticRegistry::start(content(10, 50)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    Corpus { images: 10, ..Corpus::new(100, registry.host()) }.write(folder.path()).unwrap();
+    let report = run(folder.path(), &ScanOptions::new(now())).await;
+    assert_eq!((report.summary.updates, registry.requests()), (100, 10));
+}
+
+#[tokio::test]
+async fn threads_do_not_change_the_report() {
+    let folder = tempfile::tempdir().unwrap();
+    Corpus { files: 7, ..Corpus::new(100, "127.0.0.1:1") }.write(folder.path()).unwrap();
+    let list = async |threads| {
+        let options = ScanOptions { threads, ask: Ask::Nothing, ..ScanOptions::new(now()) };
+        let report = run(folder.path(), &options).await;
+        report.findings.iter().map(|it| (it.file.to_string(), it.container.line)).collect::<Vec<_>>()
+    };
+    let one = list(1).await;
+    assert_eq!(one.len(), 100);
+    assert!(one.is_sorted_by_key(|(file, _)| file.clone()));
+    assert_eq!(list(4).await, one);
+}
+
+/// A release whose values are given.
+fn release(name: &str, annotations: &str, values: &str) -> String {
+    format!(
+        "apiVersion: helm.fluxcd.io/v1\nkind: HelmRelease\nmetadata:\n  name: {name}\n  annotations:\n{annotations}spec:\n  values:\n{values}"
+    )
+}
+
+const AUTOMATED: &str = "    fluxcd.io/automated: \"true\"\n";
+
+/// A registry with the images `app` (1.0.0 to 1.2.0, another variant), `empty`, and `broken`.
+async fn small_registry() -> Server {
+    Server::start(|request: &Request, _| -> Answer {
+        let json = [("content-type", "application/json")];
+        match request.path() {
+            "/v2/app/tags/list" => reply(200, &json, tags(&["1.0.0", "1.1.0", "1.2.0-alpine", "latest", "0.9.0"])),
+            "/v2/empty/tags/list" => reply(200, &json, tags::<&str>(&[])),
+            "/v2/old/tags/list" => reply(200, &json, tags(&["1.0.0", "1.1.0"])),
+            _ => reply(404, &json, r#"{"errors":[{"code":"NAME_UNKNOWN"}]}"#),
+        }
+    })
+    .await
+    .unwrap()
+}
+
+#[tokio::test]
+async fn each_status_is_reached() {
+    let server = small_registry().await;
+    let host = server.host();
+    let cases: Vec<(&str, String, String, Status)> = vec![
+        (
+            "ignored",
+            format!("{AUTOMATED}    fluxcd.io/ignore: \"true\"\n"),
+            format!("    image: {host}/app:1.0.0\n"),
+            Status::Ignored,
+        ),
+        (
+            "locked",
+            format!("{AUTOMATED}    fluxcd.io/locked: \"true\"\n"),
+            format!("    image: {host}/app:1.0.0\n"),
+            Status::Locked,
+        ),
+        ("invalid", AUTOMATED.into(), "    image: a:1:2\n".into(), Status::Invalid),
+        (
+            "unresolved",
+            format!("{AUTOMATED}    repository.fluxcd.io/x: no.where\n"),
+            "    a: 1\n".into(),
+            Status::Unresolved,
+        ),
+        ("untagged", AUTOMATED.into(), format!("    image: {host}/app\n"), Status::Untagged),
+        (
+            "digest-only",
+            AUTOMATED.into(),
+            format!("    image: {host}/app@sha256:{}\n", "0".repeat(64)),
+            Status::DigestOnly,
+        ),
+        ("not-automated", "    a: b\n".into(), format!("    image: {host}/app:1.0.0\n"), Status::NotAutomated),
+        (
+            "filter-invalid",
+            format!("{AUTOMATED}    filter.fluxcd.io/chart-image: semver:nope\n"),
+            format!("    image: {host}/app:1.0.0\n"),
+            Status::FilterInvalid,
+        ),
+        ("encrypted", AUTOMATED.into(), format!("    image: {host}/app:1.0.0\nsops: {{}}\n"), Status::Encrypted),
+        ("registry-error", AUTOMATED.into(), format!("    image: {host}/gone:1.0.0\n"), Status::RegistryError),
+        (
+            "no-match",
+            format!("{AUTOMATED}    filter.fluxcd.io/chart-image: semver:~9\n"),
+            format!("    image: {host}/app:1.0.0\n"),
+            Status::NoMatch,
+        ),
+        (
+            "empty",
+            format!("{AUTOMATED}    filter.fluxcd.io/chart-image: semver:*\n"),
+            format!("    image: {host}/empty:1.0.0\n"),
+            Status::NoMatch,
+        ),
+        ("no-creation-time", AUTOMATED.into(), format!("    image: {host}/app:1.0.0\n"), Status::NoCreationTime),
+        (
+            "downgrade",
+            format!("{AUTOMATED}    filter.fluxcd.io/chart-image: semver:*\n"),
+            format!("    image: {host}/old:2.0.0\n"),
+            Status::Downgrade,
+        ),
+        (
+            "variant-change",
+            format!("{AUTOMATED}    filter.fluxcd.io/chart-image: semver:>=1.1.0-0\n"),
+            format!("    image: {host}/app:1.1.0\n"),
+            Status::VariantChange,
+        ),
+        (
+            "current",
+            format!("{AUTOMATED}    filter.fluxcd.io/chart-image: semver:~1.0\n"),
+            format!("    image: {host}/app:1.0.0\n"),
+            Status::Current,
+        ),
+        (
+            "shared-anchor",
+            format!("{AUTOMATED}    filter.fluxcd.io/a: semver:~1\n    filter.fluxcd.io/b: semver:~1.0\n"),
+            format!("    a: {{image: {host}/app, tag: &t 1.0.0}}\n    b: {{image: {host}/app, tag: *t}}\n"),
+            Status::SharedAnchor,
+        ),
+        (
+            "edit-refused",
+            format!("{AUTOMATED}    filter.fluxcd.io/chart-image: semver:~1\n"),
+            format!("    note: {{{{ .Release }}}}\n    image: {host}/app:1.0.0\n"),
+            Status::EditRefused,
+        ),
+        (
+            "update",
+            format!("{AUTOMATED}    filter.fluxcd.io/chart-image: semver:~1\n"),
+            format!("    image: {host}/app:1.0.0\n"),
+            Status::Update,
+        ),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    for (name, annotations, values, _) in &cases {
+        fs::write(folder.path().join(format!("{name}.yaml")), release(name, annotations, values)).unwrap();
+    }
+    let options = ScanOptions { all: true, ..ScanOptions::new(now()) };
+    let report = run(folder.path(), &options).await;
+    for (name, _, _, status) in &cases {
+        let found: Vec<_> = report.findings.iter().filter(|it| *it.file == *format!("{name}.yaml")).collect();
+        assert!(!found.is_empty(), "{name}: nothing found; {:?}", report.diagnostics);
+        assert!(
+            found.iter().any(|finding| finding.status == Some(*status)),
+            "{name}: {:?}",
+            found.iter().map(|it| (it.status, &it.message)).collect::<Vec<_>>()
+        );
+    }
+    // A fault of one image leaves the others as they are.
+    assert!(report.failures() > 0);
+    assert_eq!(report.summary.updates, 1);
+}
+
+#[tokio::test]
+async fn a_tag_that_is_gone_is_said_s6_5() {
+    let server = small_registry().await;
+    let folder = tempfile::tempdir().unwrap();
+    let annotations = format!("{AUTOMATED}    filter.fluxcd.io/chart-image: semver:~1.0\n");
+    let text = release("gone", &annotations, &format!("    image: {}/app:1.0.0-gone\n", server.host()));
+    fs::write(folder.path().join("a.yaml"), text).unwrap();
+    let report = run(folder.path(), &ScanOptions::new(now())).await;
+    assert!(report.findings[0].flags.contains(&Flag::CurrentGone), "{:?}", report.findings[0]);
+}
