@@ -2,6 +2,8 @@
 //!
 //! The files are ones that other tools are known to damage, and ones that a careless editor would.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
