@@ -3,7 +3,9 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 mod harness;
+mod registry;
 
 mod configuration;
 mod filter;
+mod scanning;
 mod surface;

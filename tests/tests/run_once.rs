@@ -1,0 +1,284 @@
+//! `leadsman run --once --local` and `leadsman demo`, as people run them: the program, a repository, a registry.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use leadsman::demo::registry::SampleRegistry;
+use leadsman::store::Store;
+use leadsman_tests::corpus::Corpus;
+use leadsman_tests::program::leadsman;
+use leadsman_tests::registry::static_registry::{Content, StaticRegistry};
+use leadsman_tests::repository::Repository;
+use serde_json::Value;
+
+const FILE: &str = "clusters/production/app.yaml";
+
+struct World {
+    repository: Repository,
+    data: tempfile::TempDir,
+    registry: SampleRegistry,
+}
+
+impl World {
+    async fn new() -> Self {
+        let registry = SampleRegistry::start().await.unwrap();
+        let world = Self { repository: Repository::new(), data: tempfile::tempdir().unwrap(), registry };
+        world.repository.write(FILE, &world.release("app", "apps/app", "1.0.0"));
+        world.repository.commit("an app");
+        world.publish("1.0.0");
+        world.publish("1.1.0");
+        world
+    }
+
+    fn release(&self, name: &str, image: &str, tag: &str) -> String {
+        let host = self.registry.address();
+        format!(
+            "# kept as it is\napiVersion: helm.fluxcd.io/v1\nkind: HelmRelease\nmetadata:\n  name: {name}\n  \
+             namespace: web\n  annotations:\n    fluxcd.io/automated: \"true\"\n    \
+             filter.fluxcd.io/chart-image: semver:~1\nspec:\n  values:\n    image: {host}/{image}\n    tag: {tag}   # a remark\n"
+        )
+    }
+
+    fn publish(&self, tag: &str) {
+        let created = "2026-01-02T03:04:00Z".parse().unwrap();
+        self.registry.publish("apps/app", tag, created, "https://github.com/example/app");
+    }
+
+    async fn run(&self, arguments: &[&str]) -> Output {
+        run(self.repository.path(), self.data.path(), arguments).await
+    }
+
+    /// Runs and returns the JSON document, checked against its schema, and the exit code.
+    async fn json(&self) -> (Value, i32) {
+        let output = self.run(&["--format", "json"]).await;
+        let error = String::from_utf8_lossy(&output.stderr);
+        let document: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{error}"));
+        let schema = leadsman::output::json::Document::Run.schema();
+        jsonschema::validate(schema.as_value(), &document).unwrap();
+        (document, output.status.code().unwrap())
+    }
+
+    async fn actions(&self) -> Vec<String> {
+        let (document, code) = self.json().await;
+        assert_eq!(code, 0, "{document:#}");
+        document["pulls"].as_array().unwrap().iter().map(|pull| pull["action"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+async fn run(repository: &Path, data: &Path, arguments: &[&str]) -> Output {
+    let mut command = command(repository, data);
+    command.args(arguments);
+    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+}
+
+fn command(repository: &Path, data: &Path) -> Command {
+    let mut command = Command::new(leadsman());
+    command.args(["run", "--once", "--local"]).arg(repository).arg("--data").arg(data);
+    // Nothing of whoever runs the tests.
+    command.env("HOME", data).env("XDG_CONFIG_HOME", data).env("XDG_CACHE_HOME", data).env_remove("LEADSMAN_CONFIG");
+    command.env("DOCKER_CONFIG", data);
+    command
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn opens_then_changes_nothing_then_moves_on() {
+    let world = World::new().await;
+    let (document, code) = world.json().await;
+    assert_eq!(code, 0);
+    let pull = &document["pulls"][0];
+    assert_eq!((pull["action"].as_str(), pull["number"].as_i64()), (Some("opened"), Some(1)));
+    assert_eq!(pull["title"], "Update web/app to 1.1.0 in clusters/production");
+    assert!(
+        pull["body"].as_str().unwrap().contains("| `chart-image` | `1.0.0` | `1.1.0` | minor | 2026-01-02 03:04 UTC |")
+    );
+    let (branch, head) = world.repository.proposal();
+    assert_eq!((pull["branch"].as_str(), pull["head"].as_str()), (Some(&*branch), Some(&*head)));
+    let changed = ["-    tag: 1.0.0   # a remark", "+    tag: 1.1.0   # a remark"];
+    assert_eq!(world.repository.changed_lines("main", &branch), changed);
+    // What is checked out stays as it was.
+    assert_eq!(world.repository.git(&["status", "--porcelain"]), "");
+
+    let (git, store) = (world.repository.print(), std::fs::read(world.data.path().join("leadsman.db")).unwrap());
+    assert_eq!(world.actions().await, ["kept"]);
+    assert_eq!(world.repository.print(), git);
+    assert!(std::fs::read(world.data.path().join("leadsman.db")).unwrap() == store, "the store was written to");
+
+    world.publish("1.2.0");
+    assert_eq!(world.actions().await, ["moved"]);
+    assert_eq!(world.repository.proposal().0, branch);
+    assert_eq!(world.repository.git(&["rev-list", "--count", &format!("main..{branch}")]), "1");
+    world.repository.check();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_read_what_was_done_and_the_description() {
+    let world = World::new().await;
+    let output = world.run(&[]).await;
+    let text = String::from_utf8(output.stdout).unwrap();
+    for part in
+        ["opened", "#1 Update web/app to 1.1.0", "leadsman/web-app-", "What happens next", "1 pull request changed"]
+    {
+        assert!(text.contains(part), "`{part}` is missing:\n{text}");
+    }
+    assert!(!text.contains("<!--"), "{text}");
+    let again = String::from_utf8(world.run(&[]).await.stdout).unwrap();
+    assert!(again.contains("kept") && again.contains("nothing changed") && !again.contains("What happens"), "{again}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_fails_leaves_what_was_proposed_and_the_others_go_on() {
+    let world = World::new().await;
+    assert_eq!(world.actions().await, ["opened"]);
+    let before = world.repository.proposal();
+    // The same release now asks a port where nobody listens; another is new.
+    let text = world.release("app", "apps/app", "1.0.0").replace(&world.registry.address().to_string(), "127.0.0.1:1");
+    world.repository.write(FILE, &text);
+    world.repository.write("other.yaml", &world.release("other", "apps/app", "1.0.0"));
+    world.repository.commit("trouble");
+    let (document, code) = world.json().await;
+    assert_eq!(code, 1);
+    assert_eq!(document["failures"][0]["status"], "registry-error");
+    let actions: Vec<_> = document["pulls"].as_array().unwrap().iter().map(|pull| pull["action"].clone()).collect();
+    assert!(actions.contains(&"opened".into()), "{document:#}");
+    assert_eq!(world.repository.git(&["rev-parse", &format!("{}^", before.0)]).len(), 40);
+    assert_eq!(world.repository.proposals().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_breaks_keeps_its_pull_requests() {
+    let world = World::new().await;
+    assert_eq!(world.actions().await, ["opened"]);
+    let before = world.repository.proposals();
+    world.repository.write(FILE, "metadata: {annotations: {fluxcd.io/automated: \"true\"}}\nkind: [\n");
+    world.repository.commit("broken");
+    let (document, code) = world.json().await;
+    assert_eq!((document["pulls"][0]["action"].as_str(), code), (Some("kept"), 1));
+    assert_eq!(document["diagnostics"][0]["code"], "invalid-yaml");
+    assert_eq!(world.repository.proposals(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_names_stay_names() {
+    let world = World::new().await;
+    let name = "\"x`|</td> @octocat fixes #1 --> \\n/close\\u202e\"";
+    world.repository.write("- a`b|c @d\u{202e}.yaml", &world.release(name, "apps/app", "1.0.0"));
+    world.repository.commit("names");
+    assert_eq!(world.actions().await, ["opened", "opened"]);
+    world.repository.check();
+    for (branch, _) in world.repository.proposals() {
+        assert!(branch.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-".contains(&b)), "{branch}");
+        let message = world.repository.git(&["show", "--no-patch", "--format=%B", &branch]);
+        assert!(!message.contains("@octocat") && !message.contains("#1"), "{message}");
+    }
+    let text = String::from_utf8(world.run(&[]).await.stdout).unwrap();
+    assert!(!text.contains('\u{202e}'), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_use_ends_with_2_and_does_nothing() {
+    let world = World::new().await;
+    let refuse = async |arguments: &[&str], part: &str| {
+        let output = world.run(arguments).await;
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(error.contains(part), "{error}");
+        assert_eq!(world.repository.proposals(), []);
+    };
+    refuse(&["--base", "no"], "has no branch `no`").await;
+    world.repository.git(&["checkout", "--quiet", "--detach"]);
+    refuse(&[], "detached").await;
+    world.repository.git(&["symbolic-ref", "HEAD", "refs/heads/leadsman/x"]);
+    refuse(&[], "a branch of Leadsman").await;
+    let nowhere = run(world.data.path(), world.data.path(), &[]).await;
+    assert_eq!(nowhere.status.code(), Some(2));
+    assert_eq!(world.run(&["--base", "main"]).await.status.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_process_on_one_data_folder_is_refused() {
+    let world = World::new().await;
+    let store = Store::open(world.data.path(), "the first one").await.unwrap();
+    let output = world.run(&[]).await;
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("in use by the first one"), "{error}");
+    store.close().await;
+    assert_eq!(world.actions().await, ["opened"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_any_time_the_next_run_mends_it() {
+    const RELEASES: usize = 40;
+    let content = Content { images: RELEASES, tags: 3, metadata: true, latency: Duration::ZERO };
+    let registry = StaticRegistry::start(content).unwrap();
+    let repository = Repository::new();
+    Corpus::new(RELEASES, registry.host()).write(repository.path()).unwrap();
+    repository.commit("many");
+    let data = tempfile::tempdir().unwrap();
+    let mut cut = 0;
+    for round in 0..8 {
+        // From the start each time; the delays spread over the whole run.
+        for (branch, _) in repository.proposals() {
+            repository.git(&["update-ref", "-d", &format!("refs/heads/{branch}")]);
+        }
+        _ = std::fs::remove_file(data.path().join("leadsman.db"));
+        _ = std::fs::remove_file(data.path().join("leadsman.db-wal"));
+        _ = std::fs::remove_file(data.path().join("leadsman.db-shm"));
+        let mut child =
+            command(repository.path(), data.path()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        tokio::time::sleep(Duration::from_millis(50 * round)).await;
+        child.kill().unwrap();
+        child.wait().unwrap();
+        cut += usize::from(repository.proposals().len() < RELEASES);
+        // A lock that a killed process left on a ref is git's to name and people's to remove.
+        let locks = repository.path().join(".git/refs/heads/leadsman");
+        for entry in std::fs::read_dir(locks).into_iter().flatten().flatten() {
+            if entry.path().extension().is_some_and(|extension| extension == "lock") {
+                std::fs::remove_file(entry.path()).unwrap();
+            }
+        }
+        let output = run(repository.path(), data.path(), &["--format", "json"]).await;
+        let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(0), "round {round}: {document:#}");
+        assert_eq!(repository.proposals().len(), RELEASES);
+        let before = repository.print();
+        let again = run(repository.path(), data.path(), &["--format", "json"]).await;
+        let again: Value = serde_json::from_slice(&again.stdout).unwrap();
+        assert_eq!(again["summary"]["changed"], 0, "round {round}");
+        assert_eq!(repository.print(), before);
+    }
+    assert!(cut >= 2, "the kills came too late to cut anything: {cut}");
+    repository.check();
+}
+
+#[test]
+fn the_demo_shows_everything_and_leaves_nothing() {
+    let temporary = tempfile::tempdir().unwrap();
+    let demo = |arguments: &[&str]| {
+        let output = Command::new(leadsman())
+            .arg("demo")
+            .args(arguments)
+            .env("TMPDIR", temporary.path())
+            .env("HOME", temporary.path())
+            .env("HTTP_PROXY", "http://127.0.0.1:1")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let text = demo(&[]);
+    for part in
+        ["↑ update", "opened", "nothing changed", "moved", "+      tag: 6.5.5", "What happens next", "What next?"]
+    {
+        assert!(text.contains(part), "`{part}` is missing:\n{text}");
+    }
+    assert!(text.lines().count() <= 110, "{} lines", text.lines().count());
+    assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0);
+
+    let kept = temporary.path().join("kept");
+    demo(&["--dir", kept.to_str().unwrap()]);
+    let log = leadsman_tests::repository::run(&kept.join("fleet.git"), &["for-each-ref", "refs/heads/leadsman/"]);
+    assert_eq!(log.lines().count(), 4);
+    leadsman_tests::repository::run(&kept.join("fleet.git"), &["fsck", "--strict"]);
+}
