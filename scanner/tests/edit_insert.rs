@@ -1,5 +1,7 @@
 //! New entries look like their siblings (S7.7).
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use leadsman_scanner::edit::{Entry, Insertion, Value, insert};
 use leadsman_scanner::manifest::{Limits, NodeId, parse};
 

@@ -1,5 +1,7 @@
 //! Suggested aliases: every case of `tests/cases/suggest` (S3.1, S7.7).
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -5,7 +5,7 @@
 //!
 //! 1. A new file beside it is made, exclusively, under a name that no reader of manifests takes for one; it is locked,
 //!    so that another run can tell it from a leftover. It gets the owner and the mode of the old one, and the new text.
-//! 2. It is synced: some files at the same time, for a journal is then written once for many.
+//! 2. It is synced. Callers with many files do this on many threads, for a journal is then written once for several.
 //! 3. The old file is read once more; if it is not what the edit was made from, the edit is dropped.
 //! 4. The new file is renamed over the old one. [`Writer::finish`] syncs the renaming.
 //!
@@ -24,10 +24,7 @@ use thiserror::Error;
 const PREFIX: &str = ".leadsman-";
 const SUFFIX: &str = ".tmp";
 
-/// How many files are synced and renamed together. Each holds a file open, and several threads may each have as many.
-const BATCH: usize = 64;
-
-/// How many of them are synced at the same time.
+/// How many directories are synced at the same time: a journal is then written once for many of them.
 const SYNCS: usize = 16;
 
 /// How often a temporary file is made anew because another run took it for a leftover before it was locked.
@@ -138,124 +135,74 @@ pub struct Writer {
     tree: PathBuf,
     /// The directories that were met, and whether a file in them was replaced.
     directories: Mutex<BTreeMap<PathBuf, bool>>,
-    /// What is written and waits to be synced and renamed.
-    staged: Mutex<Vec<Staged>>,
-}
-
-/// What became of one file.
-#[derive(Debug)]
-pub struct Outcome {
-    /// The number that was given for it.
-    pub id: usize,
-    /// Whether it was replaced.
-    pub result: Result<(), WriteError>,
-}
-
-/// A new file that is written but has not taken its place.
-#[derive(Debug)]
-struct Staged {
-    id: usize,
-    path: PathBuf,
-    file: NamedTempFile,
-    old: Metadata,
-    read: Fingerprint,
 }
 
 impl Writer {
     /// A writer for the files below `tree`: links are followed only if they end there.
     #[must_use]
     pub fn new(tree: impl Into<PathBuf>) -> Self {
-        Self { tree: tree.into(), directories: Mutex::default(), staged: Mutex::default() }
+        Self { tree: tree.into(), directories: Mutex::default() }
     }
 
     /// Replaces the content of the file `path` by `new`, if it still is `read` (S7.5). A symbolic link stays one, its
     /// target is replaced. The first time that a directory is met, what a killed run left there is removed.
     ///
-    /// Files take their places some together, so a call answers for none, or for several that earlier calls named;
-    /// the rest is answered for by [`Writer::finish`]. Each `id` is answered for once. A file that is not replaced is
-    /// what it was before.
-    pub fn replace(&self, id: usize, path: &Path, read: &Fingerprint, new: &str) -> Vec<Outcome> {
-        let staged = match self.stage(id, path, read, new) {
-            Ok(staged) => staged,
-            Err(error) => return vec![Outcome { id, result: Err(error) }],
-        };
-        let batch = {
-            let mut waiting = lock(&self.staged);
-            waiting.push(staged);
-            if waiting.len() < BATCH {
-                return Vec::new();
-            }
-            std::mem::take(&mut *waiting)
-        };
-        self.commit(batch)
-    }
-
-    /// Puts what is left in its place, and syncs the renaming: from here on a loss of power brings no old file back.
-    /// Until then it can, each file whole.
+    /// The new content is on the disk when this returns; that the name leads to it even after a loss of power is sure
+    /// only after [`Writer::finish`]. Until then such a loss can bring back the old file, whole.
     ///
-    /// Returns the outcomes that are left, and one error for each directory that could not be synced; its files are
-    /// replaced all the same.
-    pub fn finish(self) -> (Vec<Outcome>, Vec<WriteError>) {
-        let batch = std::mem::take(&mut *lock(&self.staged));
-        let outcomes = self.commit(batch);
-        let directories = self.directories.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let written: Vec<PathBuf> =
-            directories.into_iter().filter_map(|(path, written)| written.then_some(path)).collect();
-        let synced = sync(&written, |directory| platform::sync_directory(directory));
-        let errors = written
-            .iter()
-            .zip(synced)
-            .filter_map(|(directory, result)| Some(WriteError::new("sync the directory", directory, result.err()?)))
-            .collect();
-        (outcomes, errors)
-    }
-
-    /// Writes the new file.
-    fn stage(&self, id: usize, path: &Path, read: &Fingerprint, new: &str) -> Result<Staged, WriteError> {
-        let (path, old) = self.resolve(path)?;
+    /// # Errors
+    /// Why the file stays as it was.
+    pub fn replace(&self, path: &Path, read: &Fingerprint, new: &str) -> Result<(), WriteError> {
+        let (path, old) = &self.resolve(path)?;
         if !old.is_file() {
-            return Err(WriteError::NotAFile { path });
+            return Err(WriteError::NotAFile { path: path.clone() });
         }
-        let links = platform::links(&old);
+        let links = platform::links(old);
         if links > 1 {
-            return Err(WriteError::HardLinked { path, links });
+            return Err(WriteError::HardLinked { path: path.clone(), links });
         }
-        let directory = directory_of(&path);
+        let directory = directory_of(path);
         self.enter(directory);
-        let (mut file, now) = create(directory).map_err(WriteError::at("create a temporary file beside", &path))?;
+
+        let (mut file, now) = create(directory).map_err(WriteError::at("create a temporary file beside", path))?;
         // The owner first: changing it can take bits off the mode.
         let owned =
-            platform::keep_owner(file.as_file(), &now, &old).map_err(WriteError::at("keep the owner of", &path))?;
+            platform::keep_owner(file.as_file(), &now, old).map_err(WriteError::at("keep the owner of", path))?;
         if owned || now.permissions() != old.permissions() {
             let kept = file.as_file().set_permissions(old.permissions());
-            kept.map_err(WriteError::at("keep the mode of", &path))?;
+            kept.map_err(WriteError::at("keep the mode of", path))?;
         }
-        file.write_all(new.as_bytes()).map_err(WriteError::at("write the new text of", &path))?;
-        Ok(Staged { id, path, file, old, read: read.clone() })
-    }
+        file.write_all(new.as_bytes()).map_err(WriteError::at("write the new text of", path))?;
+        file.as_file().sync_all().map_err(WriteError::at("write the new text of", path))?;
 
-    /// Syncs new files, and gives each the place of the old one.
-    fn commit(&self, batch: Vec<Staged>) -> Vec<Outcome> {
-        let synced = sync(&batch, |staged| staged.file.as_file().sync_all());
-        batch
-            .into_iter()
-            .zip(synced)
-            .map(|(staged, synced)| {
-                let id = staged.id;
-                let synced = synced.map_err(WriteError::at("write the new text of", &staged.path));
-                Outcome { id, result: synced.and_then(|()| self.rename(staged)) }
-            })
-            .collect()
-    }
-
-    fn rename(&self, staged: Staged) -> Result<(), WriteError> {
-        let Staged { path, file, old, read, .. } = staged;
-        if !is_unchanged(&path, &old, &read).map_err(WriteError::at("read", &path))? {
-            return Err(WriteError::Changed { path });
+        if !is_unchanged(path, old, read).map_err(WriteError::at("read", path))? {
+            return Err(WriteError::Changed { path: path.clone() });
         }
-        file.persist(&path).map_err(|error| WriteError::new("replace", &path, error.error))?;
-        lock(&self.directories).insert(directory_of(&path).to_owned(), true);
+        file.persist(path).map_err(|error| WriteError::new("replace", path, error.error))?;
+        lock(&self.directories).insert(directory.to_owned(), true);
         Ok(())
+    }
+
+    /// Syncs every directory in which a file was replaced, once.
+    ///
+    /// Returns one error for each that could not be synced; its files are replaced all the same.
+    #[must_use]
+    pub fn finish(self) -> Vec<WriteError> {
+        let directories = self.directories.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let written: Vec<PathBuf> =
+            directories.into_iter().filter_map(|(directory, written)| written.then_some(directory)).collect();
+        let sync = |directory: &PathBuf| {
+            let error = platform::sync_directory(directory).err()?;
+            Some(WriteError::new("sync the directory", directory, error))
+        };
+        let share = written.len().div_ceil(SYNCS).max(1);
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = written
+                .chunks(share)
+                .map(|chunk| scope.spawn(move || chunk.iter().filter_map(sync).collect::<Vec<_>>()))
+                .collect();
+            threads.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect()
+        })
     }
 
     /// The file to replace, the path itself or what it links to, and what is known of it.
@@ -286,22 +233,6 @@ impl Writer {
             tracing::debug!(directory = %directory.display(), %error, "cannot look for leftover temporary files");
         }
     }
-}
-
-/// Syncs things at the same time: a file system with a journal then writes it once for many of them. The results are
-/// in the order of the things.
-fn sync<T: Sync>(things: &[T], sync: impl Fn(&T) -> io::Result<()> + Sync) -> Vec<io::Result<()>> {
-    if let [one] = things {
-        return vec![sync(one)];
-    }
-    let share = things.len().div_ceil(SYNCS).max(1);
-    let sync = &sync;
-    std::thread::scope(|scope| {
-        let start = |chunk| scope.spawn(move || <[T]>::iter(chunk).map(sync).collect::<Vec<_>>());
-        let threads: Vec<_> = things.chunks(share).map(|chunk| (chunk.len(), start(chunk))).collect();
-        let lost = |length| (0..length).map(|_| Err(io::Error::other("a thread that syncs came to grief"))).collect();
-        threads.into_iter().flat_map(|(length, thread)| thread.join().unwrap_or_else(|_| lost(length))).collect()
-    })
 }
 
 /// A panic elsewhere cannot leave what is locked here half changed.
