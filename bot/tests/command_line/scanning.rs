@@ -1,5 +1,6 @@
 //! `leadsman scan`, `update`, `suggest`, `tags` and `doctor`, against a registry on loopback.
 
+use std::io::Read as _;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -312,7 +313,9 @@ fn ctrl_c_ends_a_scan_at_once() {
         release("a", AUTOMATED, &format!("    image: {}/a:1.0.0\n", silent.local_addr().unwrap())),
     );
     let mut child = home.command(&["scan"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let connection = silent.accept().unwrap();
+    let mut connection = silent.accept().unwrap().0;
+    // Once the request is here, the program waits for its answer, and for Ctrl-C.
+    connection.read_exact(&mut [0]).unwrap();
     let started = Instant::now();
     let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(kill.success());
