@@ -265,24 +265,26 @@ pub fn summary(view: &ScanView, asked: Asked, look: Look) -> String {
 /// What to say where nothing is listed: what was looked for, and how to see more.
 #[must_use]
 pub fn nothing(view: &ScanView, paths: &str, all: bool, look: Look) -> String {
-    let hint = look.paint(style::GOOD, "hint:");
     let files = count(view.summary.files, "file", "files");
-    if all {
-        return format!(
-            "no workload with an image in {} ({files} read)\n{hint} manifests are files that end in `.yaml`, `.yml` or \
-             `.json`; what git ignores and Helm charts are passed over\n",
-            escape(paths)
-        );
-    }
-    let read = match view.summary.files {
-        0 => "no file there holds `fluxcd.io/`, `flux.weave.works/` or `leadsman.dev/`".to_owned(),
-        _ => format!("{files} with `fluxcd.io/`, `flux.weave.works/` or `leadsman.dev/`, none of them automated"),
+    let paths = escape(paths);
+    let (line, hint) = if all {
+        (
+            format!("no workload with an image in {paths} ({files} read)"),
+            "manifests are files that end in `.yaml`, `.yml` or `.json`; what git ignores and Helm charts are passed over",
+        )
+    } else {
+        let read = match view.summary.files {
+            0 => "no file there holds `fluxcd.io/`, `flux.weave.works/` or `leadsman.dev/`".to_owned(),
+            _ => format!("{files} with `fluxcd.io/`, `flux.weave.works/` or `leadsman.dev/`, none of them automated"),
+        };
+        (
+            format!("nothing is automated in {paths}: {read}"),
+            "`leadsman scan --all --offline` lists every workload; the annotation `fluxcd.io/automated: \"true\"` turns \
+             automation on",
+        )
     };
-    format!(
-        "nothing is automated in {}: {read}\n{hint} `leadsman scan --all --offline` lists every workload; \
-         the annotation `fluxcd.io/automated: \"true\"` turns automation on\n",
-        escape(paths)
-    )
+    let hint = wrap(&format!("hint: {hint}"), "", look.width);
+    wrap(&line, "", look.width) + &hint.replacen("hint:", &look.paint(style::GOOD, "hint:"), 1)
 }
 
 /// Containers that failed, each with its reason.
