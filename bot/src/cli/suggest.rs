@@ -133,11 +133,8 @@ impl<'a> Search<'a> {
     fn replace(&self, index: usize, old: &[u8], new: &str) -> Result<(), String> {
         let entry = &self.files.files[index];
         let writer = Writer::new(crate::update::tree_of(&self.roots[entry.root]));
-        let mut outcomes = writer.replace(index, &entry.path, &Fingerprint::of(old), new);
-        let (mut left, faults) = writer.finish();
-        outcomes.append(&mut left);
-        let error = outcomes.into_iter().find_map(|outcome| outcome.result.err()).or(faults.into_iter().next());
-        error.map_or(Ok(()), |error| Err(error.to_string()))
+        writer.replace(&entry.path, &Fingerprint::of(old), new).map_err(|error| error.to_string())?;
+        writer.finish().first().map_or(Ok(()), |error| Err(error.to_string()))
     }
 }
 
