@@ -167,12 +167,7 @@ pub struct Observed {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outlook {
     /// There is a newer version, and it can be written.
-    Update {
-        /// The step.
-        change: Change,
-        /// What people judge it by.
-        evidence: Evidence,
-    },
+    Update(Box<Proposed>),
     /// Nothing is to be done, for a lasting reason.
     Settled(String),
     /// It cannot be told this time; what was proposed before stays.
@@ -238,9 +233,9 @@ fn intent(mut containers: Vec<Observed>, memory: &Memory) -> Intent {
     let (mut settled, mut declined, mut unknown) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for Observed { key: _, document, container, current, outlook } in containers {
         match outlook {
-            Outlook::Update { change, evidence } => match refusal(&change, memory) {
+            Outlook::Update(one) => match refusal(&one.change, memory) {
                 Some(why) => drop(declined.insert(format!("`{container}`: {why}"))),
-                None => proposed.push(Proposed { change, evidence }),
+                None => proposed.push(*one),
             },
             Outlook::Settled(why) => drop(settled.insert(format!("`{container}`: {why}"))),
             Outlook::Unknown(why) => {
@@ -305,7 +300,7 @@ mod tests {
 
     fn update(container: &str, from: &str, to: &str) -> Observed {
         let change = change(container, from, to);
-        observed(container, Outlook::Update { change, evidence: Evidence::default() })
+        observed(container, Outlook::Update(Box::new(Proposed { change, evidence: Evidence::default() })))
     }
 
     fn only(observed: Vec<Observed>, memory: Memory) -> Intent {

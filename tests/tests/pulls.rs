@@ -2,6 +2,8 @@
 //!
 //! The numbers in the comments are those of the invariants in `leadsman::pulls`.
 
+#![allow(clippy::unwrap_used, reason = "a story that fails should end the test")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
@@ -60,7 +62,7 @@ impl World {
             let outlook = match latest {
                 Err(error) => Outlook::Unknown(error.clone()),
                 Ok(latest) if latest == tag => Outlook::Settled("current".into()),
-                Ok(latest) => Outlook::Update {
+                Ok(latest) => Outlook::Update(Box::new(Proposed {
                     change: Change {
                         document: 0,
                         container: "chart-image".into(),
@@ -69,7 +71,7 @@ impl World {
                         to: version(latest),
                     },
                     evidence: Evidence { filter: "semver:*".into(), ..Evidence::default() },
-                },
+                })),
             };
             observed.push(Observed {
                 key: key(path),

@@ -1,5 +1,7 @@
 //! `leadsman run --once --local` and `leadsman demo`, as people run them: the program, a repository, a registry.
 
+#![allow(clippy::unwrap_used, reason = "a story that fails should end the test")]
+
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;

@@ -30,6 +30,9 @@ const FUEL: u64 = 500_000;
 /// The kind of text that a template of Markdown makes.
 const MARKDOWN: &str = "markdown";
 
+/// Makes outside text harmless in one kind of place.
+type Escape = fn(&str) -> String;
+
 /// Turns what is proposed into texts.
 pub struct Renderer {
     templates: Environment<'static>,
@@ -86,7 +89,7 @@ impl Renderer {
                 _ => Ok(write!(out, "{value}")?),
             }
         });
-        let filters: [(_, fn(&str) -> String); 4] = [
+        let filters: [(&str, Escape); 4] = [
             ("code", markdown::code),
             ("cell", markdown::cell),
             ("link", markdown::link),

@@ -128,7 +128,7 @@ fn observed(finding: &Finding) -> Option<Observed> {
         None => status.to_string(),
     };
     let outlook = match (&current, &container.image, &finding.latest) {
-        (Some(current), Some(image), Some(latest)) if status == Status::Update => Outlook::Update {
+        (Some(current), Some(image), Some(latest)) if status == Status::Update => Outlook::Update(Box::new(Proposed {
             change: Change {
                 document: container.document as usize,
                 container: container.name.to_string(),
@@ -140,7 +140,7 @@ fn observed(finding: &Finding) -> Option<Observed> {
                 },
             },
             evidence: evidence(finding, latest),
-        },
+        })),
         // A failure says nothing about whether there is an update: what was proposed stays.
         _ if status.is_failure() => Outlook::Unknown(words()),
         _ => Outlook::Settled(words()),
