@@ -62,7 +62,7 @@ fn folder(args: &Args) -> Result<(PathBuf, Option<tempfile::TempDir>), CliError>
 }
 
 fn failed(what: &str, error: &dyn std::error::Error) -> CliError {
-    CliError::failed(format!("the demo could not {what}: {error:#}"))
+    CliError::failed(format!("the demo could not {what}: {error}"))
 }
 
 struct Demo<'a> {

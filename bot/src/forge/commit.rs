@@ -36,7 +36,7 @@ pub enum BuildError {
         path: String,
     },
     /// Reading or writing objects.
-    #[error("cannot {what}: {source:#}")]
+    #[error("cannot {what}: {source}")]
     Objects {
         /// What was being done.
         what: &'static str,

@@ -62,7 +62,7 @@ pub enum BaseError {
     #[error("the repository has no branch `{0}`: say the base with `--base BRANCH`")]
     Missing(String),
     /// The branch is there and cannot be read.
-    #[error("cannot read the branch `{branch}`: {source:#}")]
+    #[error("cannot read the branch `{branch}`: {source}")]
     Unreadable {
         /// The branch that was asked for.
         branch: String,
@@ -216,7 +216,7 @@ impl Local {
         if now == step.to {
             return Ok(());
         }
-        Err(MoveError::Refused { branch: step.branch.clone(), reason: format!("{error:#}") })
+        Err(MoveError::Refused { branch: step.branch.clone(), reason: format!("{error}") })
     }
 
     fn edit<'a>(&self, moves: impl IntoIterator<Item = &'a RefMove>, at: Timestamp) -> Result<(), gix::Error> {

@@ -44,7 +44,7 @@ pub struct Edited {
 #[derive(Debug, Error)]
 pub enum ReconcileError {
     /// Branches or the commits they are at.
-    #[error("cannot read the branches of the repository: {0:#}")]
+    #[error("cannot read the branches of the repository: {0}")]
     Branches(Box<gix::Error>),
     /// The base commit.
     #[error(transparent)]
@@ -162,7 +162,7 @@ fn write_texts(
         let texts = edit(key, proposed).and_then(|edited| {
             renderer
                 .pull_request(base, key, proposed.clone(), &edited.follows)
-                .map_err(|error| format!("its description cannot be written: {error:#}"))
+                .map_err(|error| format!("its description cannot be written: {error}"))
         });
         match texts {
             Ok(texts) => drop(wanted.insert(key.clone(), texts)),

@@ -47,7 +47,7 @@ pub struct CommittedFile {
 #[derive(Debug, Error)]
 pub enum CommitError {
     /// There is no repository, or it is damaged.
-    #[error("cannot open `{}` as a git repository: {source:#}", .path.display())]
+    #[error("cannot open `{}` as a git repository: {source}", .path.display())]
     Open {
         /// The path that was given.
         path: PathBuf,
@@ -55,7 +55,7 @@ pub enum CommitError {
         source: Box<gix::Error>,
     },
     /// The commit or its root tree is missing or damaged.
-    #[error("cannot read commit `{id}`: {source:#}; `git fsck` shows what the repository lacks")]
+    #[error("cannot read commit `{id}`: {source}; `git fsck` shows what the repository lacks")]
     Commit {
         /// The commit that was asked for.
         id: ObjectId,
@@ -138,7 +138,7 @@ impl Files for CommitFiles {
 
 fn read_blob(repository: &gix::Repository, path: &str, id: ObjectId, buffer: &mut Vec<u8>) -> Result<(), Diagnostic> {
     let unreadable = |error: gix::Error| {
-        Diagnostic::new(Code::UnreadableFile, path, format!("its blob `{id}` cannot be read: {error:#}"))
+        Diagnostic::new(Code::UnreadableFile, path, format!("its blob `{id}` cannot be read: {error}"))
             .hint("`git fsck` shows what the repository lacks")
     };
     // The size stands in the object's header: a huge blob is refused before it is unpacked.
@@ -167,11 +167,11 @@ impl Walk<'_> {
     fn folder(&mut self, folder: &Folder, folders: &mut Vec<Folder>) {
         let tree = match self.repository.find_tree(folder.id) {
             Ok(tree) => tree,
-            Err(error) => return self.unreadable(&folder.path, &format!("its tree cannot be read: {error:#}")),
+            Err(error) => return self.unreadable(&folder.path, &format!("its tree cannot be read: {error}")),
         };
         let entries = match tree.decode() {
             Ok(tree) => tree.entries,
-            Err(error) => return self.unreadable(&folder.path, &format!("its tree is damaged: {error:#}")),
+            Err(error) => return self.unreadable(&folder.path, &format!("its tree is damaged: {error}")),
         };
         let has = |name: &str| entries.iter().any(|entry| entry.filename == name && !entry.mode.is_tree());
         let chart = has(CHART);
