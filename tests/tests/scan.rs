@@ -211,6 +211,36 @@ async fn each_status_is_reached() {
 }
 
 #[tokio::test]
+async fn more_tags_than_may_be_asked_for_their_times_s6_3() {
+    let registry = StaticRegistry::start(content(1, 50)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    Corpus { filter: "glob:1.*".into(), ..Corpus::new(1, registry.host()) }.write(folder.path()).unwrap();
+    let few = ScanOptions { max_timed_tags: 49, ..ScanOptions::new(now()) };
+    let finding = &run(folder.path(), &few).await.findings[0];
+    assert_eq!(finding.status, Some(Status::TooManyTags));
+    assert!(finding.message.as_ref().unwrap().contains("50 matching tags"), "{:?}", finding.message);
+    assert_eq!(registry.requests(), 1, "nothing is asked that cannot be used");
+    let enough = ScanOptions { max_timed_tags: 50, ..ScanOptions::new(now()) };
+    assert_eq!(run(folder.path(), &enough).await.findings[0].status, Some(Status::Update));
+}
+
+#[tokio::test]
+async fn times_that_are_known_are_not_asked_again_s6_3() {
+    let registry = StaticRegistry::start(content(4, 20)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    Corpus { filter: "glob:1.*".into(), ..Corpus::new(4, registry.host()) }.write(folder.path()).unwrap();
+    let files = folder::walk(&[folder.path().to_owned()]);
+    let (client, times) = (self::registry(), TimeCache::in_memory());
+    let sources = Sources { registry: &client, times: &times };
+    scan(&files, Some(sources), &ScanOptions::new(now()), &|_| true, &|_| {}).await;
+    assert!(registry.requests() <= 4 * (1 + 2 * 20), "{} requests, cold", registry.requests());
+    let before = registry.requests();
+    let later = now() + jiff::SignedDuration::from_mins(10);
+    scan(&files, Some(sources), &ScanOptions::new(later), &|_| true, &|_| {}).await;
+    assert!(registry.requests() - before <= 4 * 3, "{} requests, warm", registry.requests() - before);
+}
+
+#[tokio::test]
 async fn a_tag_that_is_gone_is_said_s6_5() {
     let server = small_registry().await;
     let folder = tempfile::tempdir().unwrap();

@@ -193,9 +193,10 @@ fn block_on(command: impl Future<Output = Outcome>) -> Outcome {
         tokio::select! {
             // The command first: until it waits for something, Ctrl-C ends the program as it would any other.
             biased;
-            outcome = command => outcome,
-            // Where the signal cannot be waited for, it still ends the program by itself.
+            // First, so that the signal is waited for before anything is asked. Where it cannot be, it still ends the
+            // program by itself.
             Ok(()) = tokio::signal::ctrl_c() => Ok(Exit::Interrupted),
+            outcome = command => outcome,
         }
     });
     // Name look-ups that hang must not hold up the end.
