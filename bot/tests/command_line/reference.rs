@@ -33,7 +33,9 @@ fn reference(schema: &Value) -> String {
         let Row { kind, default, meaning } = Row::of(property, schema);
         text.push_str(&format!("| `{key}` | {kind} | {default} | `{variable}` | {meaning} |\n"));
         if let Some(entry) = property.get("additionalProperties").map(|entry| resolve(entry, schema)) {
-            maps.push_str(&format!("\nBelow `{key}.<host>`:\n\n| key | type | default | meaning |\n|---|---|---|---|\n"));
+            maps.push_str(&format!(
+                "\nBelow `{key}.<host>`:\n\n| key | type | default | meaning |\n|---|---|---|---|\n"
+            ));
             for (key, property) in properties(entry) {
                 let Row { kind, default, meaning } = Row::of(property, schema);
                 maps.push_str(&format!("| `{key}` | {kind} | {default} | {meaning} |\n"));
@@ -74,7 +76,8 @@ fn kind(property: &Value, schema: &Value) -> String {
     }
     // Texts with a grammar of their own describe it.
     if let (Some(_), Some(grammar)) = (property.get("pattern"), property["description"].as_str()) {
-        return cell(grammar.trim_end_matches('.'));
+        let grammar = cell(grammar.trim_end_matches('.'));
+        return grammar.strip_prefix("A ").map_or(grammar.clone(), |rest| format!("a {rest}"));
     }
     let name = match &property["type"] {
         Value::Array(names) => names.iter().find(|name| *name != "null").expect("something besides null"),
