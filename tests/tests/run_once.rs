@@ -10,6 +10,8 @@ use leadsman::demo::registry::SampleRegistry;
 use leadsman::store::Store;
 use leadsman_tests::corpus::Corpus;
 use leadsman_tests::program::leadsman;
+use leadsman_tests::registry::distribution::{Access, Distribution};
+use leadsman_tests::registry::push::{Format, Pusher, Times};
 use leadsman_tests::registry::static_registry::{Content, StaticRegistry};
 use leadsman_tests::repository::Repository;
 use serde_json::Value;
@@ -126,6 +128,64 @@ async fn people_read_what_was_done_and_the_description() {
     assert!(!text.contains("<!--"), "{text}");
     let again = String::from_utf8(world.run(&[]).await.stdout).unwrap();
     assert!(again.contains("kept") && again.contains("nothing changed") && !again.contains("What happens"), "{again}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_creation_times_the_first_sight_counts_s6_3() {
+    let server = Distribution::start(Access::Anonymous).unwrap();
+    let pusher = Pusher::new(server.address, None);
+    let push = |tag: &str| drop(pusher.image("apps/app", Some(tag), Format::Oci, Times::default()).unwrap());
+    let (repository, data) = (Repository::new(), tempfile::tempdir().unwrap());
+    let write = |tag: &str, more: &str| {
+        let text = format!(
+            "kind: HelmRelease\nmetadata:\n  name: app\n  annotations:\n    fluxcd.io/automated: \"true\"\n    \
+             filter.fluxcd.io/chart-image: glob:main-*\n{more}spec:\n  values:\n    image: {}/apps/app\n    tag: {tag}\n",
+            server.host()
+        );
+        repository.write(FILE, &text);
+        repository.commit("an app");
+    };
+    let run = async || {
+        let output = run(repository.path(), data.path(), &["--format", "json"]).await;
+        let error = String::from_utf8_lossy(&output.stderr);
+        serde_json::from_slice::<Value>(&output.stdout).unwrap_or_else(|_| panic!("{error}"))
+    };
+    ["main-a", "main-c", "main-b", "other"].into_iter().for_each(push);
+
+    // Which of the first ones is newest is not known, so none of them is taken for newer, by whatever name.
+    write("main-b", "");
+    for _ in 0..2 {
+        assert_eq!(run().await["pulls"], serde_json::json!([]));
+    }
+    // Nor where the current tag says nothing, or is gone.
+    for current in ["other", "main-gone"] {
+        write(current, "");
+        assert_eq!(run().await["pulls"], serde_json::json!([]), "{current}");
+        assert_eq!(repository.proposals(), []);
+    }
+    write("main-b", "");
+
+    // What comes later is newer, and stays so.
+    push("main-0");
+    for action in ["opened", "kept"] {
+        let pulls = run().await["pulls"].clone();
+        assert_eq!((&pulls[0]["action"], &pulls[0]["changes"][0]["to"]["tag"]), (&action.into(), &"main-0".into()));
+    }
+    repository.git(&["merge", "--quiet", "--ff-only", &repository.proposal().0]);
+    run().await;
+    push("main-1");
+    assert_eq!(run().await["pulls"][0]["changes"][0]["to"]["tag"], "main-1");
+
+    // A minimum age counts from the first sight too (S6.7): of the tag itself, and of those that were always there.
+    write("main-0", "    leadsman.dev/min-age.chart-image: 1d\n");
+    assert_eq!(run().await["pulls"][0]["action"], "closed");
+    assert_eq!(repository.proposals(), []);
+
+    // Another data folder knows nothing of all this.
+    let other = tempfile::tempdir().unwrap();
+    let output = command(repository.path(), other.path()).args(["--format", "json"]).output().unwrap();
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["pulls"], serde_json::json!([]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
