@@ -19,7 +19,9 @@ use crate::output::{Exit, diff, style};
 use crate::store::Store;
 use crate::work::pass::{Pass, pass};
 
-/// Shows what Leadsman does, on a sample: a git repository and a registry on this machine, no network
+/// Shows Leadsman at work on a sample, without account or network
+///
+/// The sample is a git repository and a registry on this machine.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  leadsman demo\n  leadsman demo --dir /tmp/leadsman-demo")]
 pub(super) struct Args {
@@ -34,7 +36,7 @@ pub(super) struct Args {
 pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
     let (folder, temporary) = folder(args)?;
     let demo = Demo::set_up(&folder, context).await?;
-    demo.show().await?;
+    demo.show(args.keep || args.dir.is_some()).await?;
     if let Some(temporary) = temporary {
         if args.keep {
             _ = temporary.keep();
@@ -98,10 +100,13 @@ impl<'a> Demo<'a> {
         Ok(Self { context, path, forge, store, sample, registry, times: TimeCache::in_memory() })
     }
 
-    async fn show(&self) -> Result<(), CliError> {
+    async fn show(&self, kept: bool) -> Result<(), CliError> {
         let look = self.context.ui.out;
         self.heading("A fleet in git, and a registry", "")?;
-        self.print(&format!("{}\n{} at http://{}\n\n", self.path.display(), fleet::HOST, self.sample.address()))?;
+        let (path, address) = (self.path.display(), self.sample.address());
+        let goes =
+            if kept { String::new() } else { look.paint(style::DIM, "  (removed at the end; `--keep` leaves it)") };
+        self.print(&format!("{path}{goes}\n{} at http://{address}\n\n", fleet::HOST))?;
 
         self.heading("What is newer?", "leadsman scan")?;
         self.print(&self.scan().await?)?;

@@ -12,7 +12,9 @@ use crate::output::error::CliError;
 use crate::output::json::{self, CheckResult, CheckView, DoctorView, Version};
 use crate::output::{Exit, Format, report};
 
-/// Checks configuration, folders, credentials, registries and the clock, and says what to do
+/// Checks configuration, credentials, registries and the clock
+///
+/// Each finding says what to do.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// More registry hosts to check, besides Docker Hub and those of the configuration

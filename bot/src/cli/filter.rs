@@ -17,7 +17,7 @@ use crate::output::{Exit, Format, report};
 /// The longest list of tags that is read from standard input.
 const MAX_INPUT: u64 = 64 << 20;
 
-/// Tries a filter on tags: which match, why, in what order, and which one would be chosen
+/// Tries a filter on tags: which match, why, and which one wins
 ///
 /// Tags are given as arguments, or one per line on standard input; a line may carry a creation time (RFC 3339) behind a
 /// tab.

@@ -95,6 +95,13 @@ pub(super) async fn inspect(
     (report, asked)
 }
 
+/// The path of a file by its name in a report, as it can be opened from here.
+pub(super) fn path_of(files: &FolderFiles, name: &str) -> String {
+    let entry = files.files.iter().find(|entry| entry.name == name);
+    let path = entry.map_or(Path::new(name), |entry| &entry.path);
+    path.strip_prefix(".").unwrap_or(path).display().to_string()
+}
+
 /// Shows diagnostics on standard error: errors and warnings, notes too with `all`.
 pub(super) fn show(diagnostics: &[Diagnostic], files: &FolderFiles, all: bool, context: &Context) {
     let look = context.ui.err;
@@ -114,7 +121,7 @@ pub(super) fn show(diagnostics: &[Diagnostic], files: &FolderFiles, all: bool, c
     for diagnostic in &wanted[..shown] {
         out.push('\n');
         let path = paths.get(diagnostic.file.as_str()).copied().unwrap_or(Path::new(&diagnostic.file));
-        out.push_str(&snippet::diagnostic(diagnostic, path, look));
+        out.push_str(&snippet::diagnostic(diagnostic, Some(path), look));
     }
     if shown < wanted.len() {
         let rest = count(wanted.len() - shown, "message", "messages");

@@ -17,9 +17,9 @@ use crate::output::{Exit, Format, snippet};
 use crate::store::Store;
 use crate::work::pass::pass;
 
-/// Makes one pass over a git repository on this machine: a branch for each workload that has updates
+/// Makes a branch in git for each workload with updates
 ///
-/// Reads the manifests at the head of the base branch, asks the registries, and leaves one branch with one commit for
+/// One pass over a git repository on this machine. Reads the manifests at the head of the base branch, asks the registries, and leaves one branch with one commit for
 /// each workload that has something newer, with the title and text of its pull request. Run again, it changes nothing;
 /// with a newer image, the branch moves on. Nothing is pushed, and no work tree is touched.
 #[derive(Debug, clap::Args)]
@@ -84,7 +84,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
         context.print(&pulls::show(&view, context.ui.out))?;
         for diagnostic in view.diagnostics.iter().filter(|diagnostic| diagnostic.level != Level::Info) {
             // The place is one of the commit: a file on disk may hold something else by now.
-            context.ui.say(&snippet::diagnostic(diagnostic, "".as_ref(), context.ui.err));
+            context.ui.say(&format!("\n{}", snippet::diagnostic(diagnostic, None, context.ui.err)));
         }
     }
     Ok(if view.summary.failures > 0 { Exit::Partly } else { Exit::Done })

@@ -9,7 +9,9 @@ use crate::output::json::{self, ScanView};
 use crate::output::report::{self, Asked, ScanStyle};
 use crate::output::{Exit, Format};
 
-/// Lists workloads, containers, their tags and filters, and the newest tag that each filter takes
+/// Lists containers with their tags and filters, and what is newer
+///
+/// Nothing is written. Only automated containers are listed and looked up, unless `--all` is given.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  leadsman scan clusters/production\n  leadsman scan --all --offline .\n  \
     leadsman scan --explain apps/podinfo.yaml\n  leadsman scan --check --format json . > scan.json")]

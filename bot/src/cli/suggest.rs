@@ -18,7 +18,9 @@ use crate::output::diff::unified;
 use crate::output::json::{self, AnnotationView, SuggestView, SuggestionView, Version};
 use crate::output::{Exit, Format, Look, report};
 
-/// Finds values of Helm releases that look like images but are not seen, and prints the annotations that map them
+/// Finds images that need an alias, and prints the annotations
+///
+/// Looks for values of Helm releases that look like images but are not seen.
 ///
 /// Seen are images in the usual shapes at the top of the values and one level below. Deeper ones, those in lists and
 /// those under other keys need an alias.

@@ -16,7 +16,9 @@ use crate::output::json::{self, OrderView, TagView, TagsView, Version};
 use crate::output::progress::Progress;
 use crate::output::{Exit, Format, report};
 
-/// Lists the tags that a registry has of an image, newest first, with creation time, age and digest
+/// Lists an image's tags in its registry, newest first
+///
+/// Each with its creation time, age and digest.
 ///
 /// Versions are listed highest first, then all other tags by text; a filter lists its matches in its own order.
 #[derive(Debug, clap::Args)]

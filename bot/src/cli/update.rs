@@ -14,7 +14,9 @@ use crate::output::text::nearest;
 use crate::output::{Exit, Format, Look, report};
 use crate::update::{Mode, Updated, update};
 
-/// Writes the newest tags that the filters take into the files; nothing else in them changes
+/// Writes the newer tags into the files
+///
+/// The newest tag that each container's filter takes. Nothing else in the files changes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  leadsman update --diff .\n  \
     leadsman update --image ghcr.io/stefanprodan/podinfo clusters/staging\n  leadsman update --diff . | git apply")]
@@ -150,7 +152,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
     if args.format == Format::Human {
         let failed: Vec<_> =
             view.scan.containers.iter().filter(|it| it.status.is_some_and(|status| status.is_failure())).collect();
-        context.say(&report::failures(&failed, context.ui.err));
+        context.say(&report::failures(&failed, &|name| inspection::path_of(&files, name), context.ui.err));
         inspection::show(&view.scan.diagnostics, &files, false, context);
     }
     for fault in &faults {

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::json::Version;
 use super::table::{Cell, Shrink, Table};
-use super::text::{count, escape};
+use super::text::{count, escape, width, wrap};
 use super::{Look, style};
 use crate::forge::local::BaseBranch;
 use crate::plan;
@@ -199,7 +199,7 @@ impl PullView {
     /// What the first column says: the same words as the JSON, but for failures.
     fn word(&self) -> Cell {
         if self.error.is_some() {
-            return Cell::styled("failed", style::ERROR);
+            return Cell::styled(self.shown(), style::ERROR);
         }
         let look = match self.action {
             "opened" | "moved" | "described" | "reopened" => style::UPDATE,
@@ -207,7 +207,11 @@ impl PullView {
             "merged" => style::GOOD,
             _ => style::DIM,
         };
-        Cell::styled(self.action, look)
+        Cell::styled(self.shown(), look)
+    }
+
+    fn shown(&self) -> &'static str {
+        if self.error.is_some() { "failed" } else { self.action }
     }
 }
 
@@ -239,34 +243,45 @@ pub fn show(view: &RunView, look: Look) -> String {
 #[must_use]
 pub fn table(view: &RunView, look: Look) -> String {
     let mut out = String::new();
-    let mut table = Table::new(&[
+    // Remarks stand below the titles.
+    let indent = " ".repeat(view.pulls.iter().map(|pull| width(pull.shown())).max().unwrap_or(0) + 2);
+    let mut wide = Table::new(&[
         ("", Shrink::Never),
         ("PULL REQUEST", Shrink::End(30)),
         ("BRANCH", Shrink::Middle(30)),
-        ("COMMIT", Shrink::Drop(10)),
+        ("COMMIT", Shrink::Never),
     ]);
+    let mut narrow = Table::new(&[("", Shrink::Never), ("PULL REQUEST AND BRANCH", Shrink::End(30))]);
     for pull in &view.pulls {
         let title = pull.title.clone().unwrap_or_else(|| format!("{} in {}", pull.workload, pull.file));
         let number = pull.number.map_or_else(String::new, |number| format!("#{number} "));
+        let title = Cell::new(&format!("{number}{title}"));
         let head = pull.head.as_deref().and_then(|id| gix::ObjectId::from_hex(id.as_bytes()).ok());
-        table.row(vec![
-            pull.word(),
-            Cell::new(&format!("{number}{title}")),
-            Cell::new(&pull.branch),
-            Cell::styled(&head.map(short).unwrap_or_default(), style::DIM),
-        ]);
+        let head = head.map(short).unwrap_or_default();
+        narrow.row(vec![pull.word(), title.clone()]);
+        let place = format!("{indent}{}  {}", escape(&pull.branch), look.paint(style::DIM, &head));
+        narrow.note(format!("{}\n", place.trim_end()));
+        wide.row(vec![pull.word(), title, Cell::new(&pull.branch), Cell::styled(&head, style::DIM)]);
         let told = pull.error.as_deref().or_else(|| (pull.action != "opened").then_some(&pull.reason));
         if let Some(told) = told.filter(|told| *told != "up to date") {
-            table.note(format!("            {}\n", look.paint(style::DIM, &escape(told))));
+            let told = wrap(&escape(told), &indent, look.width);
+            let told = look.paint(style::DIM, told.trim_end_matches('\n')) + "\n";
+            narrow.note(told.clone());
+            wide.note(told);
         }
     }
+    // A branch is there to be copied, so it is never cut.
+    let table = if look.width.is_some_and(|columns| !wide.fits(columns)) { narrow } else { wide };
     out.push_str(&table.render(look));
+    if !out.is_empty() && !view.failures.is_empty() {
+        out.push('\n');
+    }
     for failure in &view.failures {
         let FailureView { file, workload, container, status, message } = failure;
         let place = format!("{workload} `{container}` in {file}");
         let why = message.as_ref().map_or_else(String::new, |message| format!(": {message}"));
-        let line = escape(&format!("{place}{why}")).into_owned();
-        out.push_str(&format!("{} {line}\n", look.paint(style::ERROR, status.as_str())));
+        let line = wrap(&escape(&format!("{} {place}{why}", status.as_str())), "", look.width);
+        out.push_str(&line.replacen(status.as_str(), &look.paint(style::ERROR, status.as_str()), 1));
     }
     out
 }
@@ -280,9 +295,13 @@ pub fn text_of(pull: &PullView, look: Look) -> String {
     let mut out = format!("{}\n\n", look.paint(style::HEADING, &escape(title)));
     for line in body.lines() {
         let line = escape(line);
-        out.push_str(if line.is_empty() { "" } else { "  " });
-        out.push_str(&line);
-        out.push('\n');
+        if line.is_empty() {
+            out.push('\n');
+        } else if line.starts_with('|') {
+            out.push_str(&format!("  {line}\n"));
+        } else {
+            out.push_str(&wrap(&line, "  ", look.width));
+        }
     }
     out
 }

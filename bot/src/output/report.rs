@@ -30,8 +30,8 @@ pub struct ScanStyle {
     pub now: Timestamp,
 }
 
-/// The table of containers; empty without any. Where a terminal is too narrow for all columns, workloads stand on
-/// lines of their own above their containers.
+/// The table of containers; empty without any. Where a terminal is too narrow to show all columns in full, workloads
+/// stand on lines of their own above their containers.
 #[must_use]
 pub fn scan_table(view: &ScanView, scan: ScanStyle, look: Look) -> String {
     let wide = lay_out(view, scan, look, false);
@@ -46,12 +46,14 @@ fn lay_out(view: &ScanView, scan: ScanStyle, look: Look, grouped: bool) -> Table
         if grouped { ("  CONTAINER", Shrink::Middle(13)) } else { ("WORKLOAD", Shrink::Middle(24)) },
         ("CONTAINER", Shrink::Middle(11)),
         ("IMAGE", Shrink::Middle(16)),
-        ("TAG", Shrink::Middle(15)),
-        ("FILTER", Shrink::End(11)),
+        ("TAG", Shrink::Pair(17)),
+        ("FILTER", Shrink::End(10)),
         ("STATUS", Shrink::Never),
         ("FLAGS", Shrink::End(8)),
     ];
     if grouped {
+        // Flags stand below their row: few containers have one, and the column would cost every other one its width.
+        columns.remove(6);
         columns.remove(1);
     }
     if scan.details {
@@ -59,7 +61,7 @@ fn lay_out(view: &ScanView, scan: ScanStyle, look: Look, grouped: bool) -> Table
         columns.push(("DIGEST", Shrink::Drop(15)));
     }
     if !grouped {
-        columns.push(("FILE", Shrink::Drop(16)));
+        columns.push(("FILE", Shrink::Middle(16)));
     }
     let mut table = Table::new(&columns);
     let mut previous: Option<&ContainerView> = None;
@@ -74,14 +76,18 @@ fn lay_out(view: &ScanView, scan: ScanStyle, look: Look, grouped: bool) -> Table
             if !same {
                 table.note(workload_line(container, look));
             }
-            cells.remove(0);
             cells.pop();
+            cells.remove(6);
+            cells.remove(0);
             cells[0] = cells[0].clone().indented(2);
         } else if same && look.width.is_some() {
             // On a terminal a workload is named once; a file has it on every line, for tools that read lines.
             cells[0] = Cell::default();
         }
         table.row(cells);
+        if grouped && !container.flags.is_empty() {
+            table.note(format!("    {}\n", look.paint(style::WARNING, &format!("! {}", flag_words(container)))));
+        }
         if let Some(message) = &container.message {
             let text = wrap(&escape(message), "    ", look.width);
             table.note(look.paint(style::DIM, text.trim_end_matches('\n')) + "\n");
@@ -105,7 +111,6 @@ fn workload_line(container: &ContainerView, look: Look) -> String {
 
 fn row(container: &ContainerView, scan: ScanStyle) -> Vec<Cell> {
     let (sign, color) = sign(container.status);
-    let flags: Vec<&str> = container.flags.iter().map(|flag| flag.as_str()).collect();
     let quiet = if matches!(container.status, Some(Status::Ignored | Status::NotAutomated)) {
         style::DIM
     } else {
@@ -118,7 +123,7 @@ fn row(container: &ContainerView, scan: ScanStyle) -> Vec<Cell> {
         Cell::styled(&tags(container), if container.status == Some(Status::Update) { style::HEADING } else { quiet }),
         Cell::styled(&container.filter, quiet),
         Cell::styled(&format!("{sign} {}", container.status.map_or("not looked up", Status::as_str)), color),
-        Cell::styled(&flags.join(", "), style::WARNING),
+        Cell::styled(&flag_words(container), style::WARNING),
     ];
     if scan.details {
         let latest = container.latest.as_ref();
@@ -128,6 +133,10 @@ fn row(container: &ContainerView, scan: ScanStyle) -> Vec<Cell> {
     }
     cells.push(Cell::styled(&format!("{}:{}", container.file, container.line), style::DIM));
     cells
+}
+
+fn flag_words(container: &ContainerView) -> String {
+    container.flags.iter().map(|flag| flag.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 /// The name people write: images of Docker Hub without its host.
@@ -287,19 +296,19 @@ pub fn nothing(view: &ScanView, paths: &str, all: bool, look: Look) -> String {
     wrap(&line, "", look.width) + &hint.replacen("hint:", &look.paint(style::GOOD, "hint:"), 1)
 }
 
-/// Containers that failed, each with its reason.
+/// Containers that failed, each with its reason. `path` gives a file's path as people can open it.
 #[must_use]
-pub fn failures(containers: &[&ContainerView], look: Look) -> String {
+pub fn failures(containers: &[&ContainerView], path: &dyn Fn(&str) -> String, look: Look) -> String {
     let mut out = String::new();
     for container in containers {
         let word = container.status.map_or("", Status::as_str);
+        let (id, name) = (escape(&container.workload.id), escape(&container.container));
+        let heading = wrap(&format!("error: {id}, container {name}: {word}"), "", look.width);
         out.push_str(&format!(
-            "\n{} {}, container {}: {word}\n  {} {}:{}:{}\n",
-            look.paint(style::ERROR, "error:"),
-            escape(&container.workload.id),
-            escape(&container.container),
+            "\n{}  {} {}:{}:{}\n",
+            heading.replacen("error:", &look.paint(style::ERROR, "error:"), 1),
             look.paint(style::PLACE, "-->"),
-            escape(&container.file),
+            escape(&path(&container.file)),
             container.line,
             container.column
         ));
@@ -381,7 +390,7 @@ pub fn changes_table(changes: &[ChangeView], look: Look) -> String {
         ("FILE", Shrink::Middle(16)),
         ("WORKLOAD", Shrink::Middle(18)),
         ("CONTAINER", Shrink::Middle(11)),
-        ("TAG", Shrink::Middle(15)),
+        ("TAG", Shrink::Pair(15)),
         ("IMAGE", Shrink::Drop(16)),
     ]);
     for change in changes {

@@ -103,9 +103,9 @@ fn window(line: &str, column: usize, room: usize) -> (String, usize) {
     (shown, mark)
 }
 
-/// A diagnostic with its place and its line; `path` is where its file is.
+/// A diagnostic with its place and its line; `path` is where its file is, `None` where it lies in no folder.
 #[must_use]
-pub fn diagnostic(diagnostic: &Diagnostic, path: &Path, look: Look) -> String {
+pub fn diagnostic(diagnostic: &Diagnostic, path: Option<&Path>, look: Look) -> String {
     let (word, color) = match diagnostic.level {
         Level::Error => ("error", style::ERROR),
         Level::Warning => ("warning", style::WARNING),
@@ -116,8 +116,11 @@ pub fn diagnostic(diagnostic: &Diagnostic, path: &Path, look: Look) -> String {
     let text = message.get(word.len() + code.len()..).unwrap_or_default();
     let mut out = format!("{}{}{text}", look.paint(color, word), look.paint(style::DIM, &code));
     let position = diagnostic.line.zip(diagnostic.column);
-    let name = path.strip_prefix(".").unwrap_or(path).to_string_lossy();
-    out.push_str(&excerpt(&Place::in_file(name, path, position), look));
+    let place = match path {
+        Some(path) => Place::in_file(path.strip_prefix(".").unwrap_or(path).to_string_lossy(), path, position),
+        None => Place { name: diagnostic.file.clone(), position, line: None },
+    };
+    out.push_str(&excerpt(&place, look));
     if let Some(hint) = &diagnostic.hint {
         let hint = wrap(&format!("hint: {}", escape(hint)), "  ", look.width);
         out.push_str(&hint.replacen("hint:", &look.paint(style::GOOD, "hint:"), 1));

@@ -1,11 +1,12 @@
 //! Aligned tables that fit their terminal.
 //!
 //! Pure. A table without a limit shows every cell in full. With one, columns first shrink to their minimum, those
-//! that shrink from the middle before those that shrink from the end, then droppable columns go; a row never wraps.
+//! that shrink from the middle before those that shrink from the end, pairs last; droppable columns go before that. A
+//! row never wraps.
 
 use anstyle::Style;
 
-use super::text::{escape, shorten_end, shorten_middle, width};
+use super::text::{escape, shorten_end, shorten_middle, shorten_pair, width};
 use super::{Look, style};
 
 /// Columns between two cells.
@@ -20,6 +21,8 @@ pub enum Shrink {
     Middle(usize),
     /// The end of its text, down to so many columns.
     End(usize),
+    /// What the two sides of an arrow have in common, down to so many columns.
+    Pair(usize),
     /// The middle of its text, down to so many columns, and then itself.
     Drop(usize),
 }
@@ -28,7 +31,7 @@ impl Shrink {
     fn minimum(self) -> Option<usize> {
         match self {
             Self::Never => None,
-            Self::Middle(minimum) | Self::End(minimum) | Self::Drop(minimum) => Some(minimum),
+            Self::Middle(minimum) | Self::End(minimum) | Self::Pair(minimum) | Self::Drop(minimum) => Some(minimum),
         }
     }
 }
@@ -99,12 +102,10 @@ impl Table {
         self.rows.is_empty()
     }
 
-    /// Whether every column has its minimum at that width.
+    /// Whether nothing has to be shortened at that width.
     #[must_use]
     pub fn fits(&self, limit: usize) -> bool {
-        let mut widths = self.natural_widths();
-        self.shrink_to_minimum(&mut widths, limit);
-        total(&widths) <= limit
+        total(&self.natural_widths()) <= limit
     }
 
     /// The table as lines, each ended by a newline; empty without rows.
@@ -135,6 +136,7 @@ impl Table {
             }
             let text = match shrink {
                 Shrink::End(_) => shorten_end(&cell.text, *limit),
+                Shrink::Pair(_) => shorten_pair(&cell.text, *limit),
                 _ => shorten_middle(&cell.text, *limit),
             };
             if !text.is_empty() {
@@ -179,6 +181,7 @@ impl Table {
         self.drop(widths, limit);
         self.shrink(widths, limit, |shrink| matches!(shrink, Shrink::Middle(_)));
         self.shrink(widths, limit, |shrink| matches!(shrink, Shrink::End(_)));
+        self.shrink(widths, limit, |shrink| matches!(shrink, Shrink::Pair(_)));
     }
 
     /// Takes columns away one by one from the widest of those chosen, until the table fits or all are at their

@@ -82,6 +82,42 @@ pub fn shorten_end(text: &str, limit: usize) -> String {
     format!("{}…", take_front(text, limit - 1))
 }
 
+/// Cuts `from → to` so that both sides and what differs between them stay readable: `…-r9 → …-r10`,
+/// `7.2.4… → 7.2.5…`. Other texts are cut in the middle. Never wider than `limit`.
+#[must_use]
+pub fn shorten_pair(text: &str, limit: usize) -> String {
+    const ARROW: &str = " → ";
+    let Some((from, to)) = text.split_once(ARROW).filter(|_| width(text) > limit) else {
+        return shorten_middle(text, limit);
+    };
+    let joint = |c: char| ".-_+@".contains(c);
+    let common = |pairs: &mut dyn Iterator<Item = (char, char)>| {
+        pairs.take_while(|(a, b)| a == b).map(|(a, _)| a).collect::<String>()
+    };
+    let front = common(&mut from.chars().zip(to.chars()));
+    let back: String = common(&mut from.chars().rev().zip(to.chars().rev())).chars().rev().collect();
+    // A cut stands at a joint, so that no number is torn apart.
+    let front = front.rfind(joint).unwrap_or(0);
+    let back = back.find(joint).map_or(0, |at| back.len() - at);
+    let cut = |side: &str, front: usize, back: usize| {
+        let inner = side.get(front..side.len().saturating_sub(back)).unwrap_or(side);
+        format!("{}{inner}{}", if front > 1 { "…" } else { "" }, if back > 1 { "…" } else { "" })
+    };
+    let ways = [(0, back), (front, 0), (front, back)];
+    let ways =
+        ways.iter().map(|(front, back)| format!("{}{ARROW}{}", cut(from, *front, *back), cut(to, *front, *back)));
+    if let Some(fitting) = ways.into_iter().find(|way| width(way) <= limit) {
+        return fitting;
+    }
+    let room = limit.saturating_sub(width(ARROW));
+    if room < 8 {
+        return shorten_middle(text, limit);
+    }
+    // What the shorter side leaves is for the longer one.
+    let half = (room / 2).max(room.saturating_sub(width(to))).min(width(from));
+    format!("{}{ARROW}{}", shorten_middle(from, half), shorten_middle(to, room - half))
+}
+
 fn take_front(text: &str, columns: usize) -> &str {
     let mut used = 0;
     let end = text.char_indices().find(|(_, c)| {
@@ -200,6 +236,27 @@ pub fn listed<'a>(items: impl IntoIterator<Item = &'a str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pair_keeps_its_arrow_and_what_differs() {
+        for (text, limit, cut) in [
+            ("3.0.0 → 3.0.5", 13, "3.0.0 → 3.0.5"),
+            ("7.2.4-alpine → 7.2.5-alpine", 17, "7.2.4… → 7.2.5…"),
+            ("16.2.0-debian-12-r9 → 16.2.0-debian-12-r10", 20, "…-r9 → …-r10"),
+            ("1.25.4-alpine → 1.25.5-alpine", 14, "….4… → ….5…"),
+            ("main-9f8e7d6 → main-4d5e6f7", 17, "ma…e7d6 → ma…e6f7"),
+            ("1.0.0-x → 1.0.0-x-y", 14, "…-x → …-x-y"),
+            ("main-9f8e7d6", 8, "ma…8e7d6"),
+        ] {
+            assert_eq!(shorten_pair(text, limit), cut);
+        }
+        for text in ["é-a → ü-a", "a → ", " → ", "1 → 1", "abc-def-ghi-jkl → xyz", "日本-1 → 日本-2"]
+        {
+            for limit in 0..20 {
+                assert!(width(&shorten_pair(text, limit)) <= limit, "{text} {limit}");
+            }
+        }
+    }
 
     #[test]
     fn hostile_text_cannot_act_on_a_terminal() {

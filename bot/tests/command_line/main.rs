@@ -7,5 +7,6 @@ mod registry;
 
 mod configuration;
 mod filter;
+mod reference;
 mod scanning;
 mod surface;
