@@ -130,6 +130,107 @@ async fn people_read_what_was_done_and_the_description() {
     assert!(again.contains("kept") && again.contains("nothing changed") && !again.contains("What happens"), "{again}");
 }
 
+/// Loses the data folder.
+fn lose(data: &Path) {
+    for file in ["leadsman.db", "leadsman.db-wal", "leadsman.db-shm"] {
+        _ = std::fs::remove_file(data.join(file));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_store_is_built_again_from_the_branches() {
+    let world = World::new().await;
+    world.repository.write("other.yaml", &world.release("other", "apps/app", "1.0.0"));
+    world.repository.commit("another");
+    assert_eq!(world.actions().await, ["opened", "opened"]);
+    let before = (world.repository.proposals(), world.repository.git(&["reflog", "--all"]));
+    // The base moves on elsewhere, so the commit of another run would be another one.
+    world.repository.write("README.md", "words\n");
+    world.repository.commit("words");
+    lose(world.data.path());
+    let (document, code) = world.json().await;
+    assert_eq!((document["pulls"][0]["action"].as_str(), code), (Some("described"), 0), "{document:#}");
+    assert_eq!(document["pulls"][1]["number"], 2);
+    assert!(document["pulls"][0]["body"].as_str().unwrap().contains("semver:~1"), "{document:#}");
+    assert_eq!(world.repository.proposals(), before.0);
+    assert_eq!(world.actions().await, ["kept", "kept"]);
+
+    // From an older copy, too: the branch moved on since it was made.
+    let copy = std::fs::read(world.data.path().join("leadsman.db")).unwrap();
+    world.publish("1.2.0");
+    assert_eq!(world.actions().await, ["moved", "moved"]);
+    let moved = world.repository.proposals();
+    lose(world.data.path());
+    std::fs::write(world.data.path().join("leadsman.db"), copy).unwrap();
+    assert_eq!(world.actions().await, ["described", "described"]);
+    assert_eq!(world.repository.proposals(), moved);
+
+    // What was merged or is not wanted any more meanwhile ends as it would have.
+    lose(world.data.path());
+    let (branch, _) = &moved[0];
+    world.repository.git(&["merge", "--quiet", "--no-ff", "--no-edit", branch]);
+    let text = world.release("other", "apps/app", "1.0.0").replace("    fluxcd.io/automated: \"true\"\n", "");
+    let path = if moved[0].0.contains("other") { FILE } else { "other.yaml" };
+    world.repository.write(path, &text);
+    world.repository.commit("by hand from now on");
+    let actions = world.actions().await;
+    assert!(actions.contains(&"merged".into()) && actions.contains(&"closed".into()), "{actions:?}");
+    assert_eq!(world.repository.proposals(), []);
+    world.repository.check();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forged_trailer_stays_a_persons() {
+    let world = World::new().await;
+    assert_eq!(world.actions().await, ["opened"]);
+    let (branch, head) = world.repository.proposal();
+    let git = |arguments: &[&str]| world.repository.git(arguments);
+    let message = git(&["show", "--no-patch", "--format=%B", &branch]);
+    let ours = world.release("app", "apps/app", "1.1.0");
+    type Edit<'a> = &'a dyn Fn();
+    let write = |text: String| world.repository.write(FILE, &text);
+    let edits: [(&str, Edit<'_>); 6] = [
+        ("another tag", &|| write(ours.replace("1.1.0", "1.1.9"))),
+        ("a remark", &|| write(ours.replace("a remark", "mine"))),
+        ("another value", &|| write(format!("{ours}    more: 1\n"))),
+        ("another file", &|| {
+            write(ours.clone());
+            world.repository.write("more.txt", "mine\n");
+        }),
+        ("another mode", &|| {
+            write(ours.clone());
+            git(&["add", "--all"]);
+            git(&["update-index", "--chmod=+x", FILE]);
+        }),
+        ("two commits", &|| {
+            world.repository.write("more.txt", "mine\n");
+            world.repository.commit("before");
+            write(ours.clone());
+        }),
+    ];
+    for (what, edit) in edits {
+        git(&["checkout", "--quiet", "--detach", "main"]);
+        edit();
+        if what != "another mode" {
+            git(&["add", "--all"]);
+        }
+        git(&["commit", "--quiet", "--message", &message]);
+        let theirs = git(&["rev-parse", "HEAD"]);
+        git(&["update-ref", &format!("refs/heads/{branch}"), &theirs]);
+        git(&["checkout", "--quiet", "--force", "main"]);
+        git(&["clean", "-fdq"]);
+        lose(world.data.path());
+        assert_eq!(world.actions().await, ["left-alone"], "{what}");
+        assert_eq!(world.repository.proposal(), (branch.clone(), theirs), "{what}");
+    }
+    // On another branch than its own it is nobody's either, and the true one is found again.
+    git(&["update-ref", &format!("refs/heads/{branch}"), &head]);
+    git(&["update-ref", "refs/heads/leadsman/web-app-00000000", &head]);
+    lose(world.data.path());
+    assert_eq!(world.actions().await, ["described"]);
+    assert_eq!(world.repository.proposals().len(), 2);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_creation_times_the_first_sight_counts_s6_3() {
     let server = Distribution::start(Access::Anonymous).unwrap();

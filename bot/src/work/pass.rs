@@ -8,6 +8,7 @@ use thiserror::Error;
 use crate::forge::local::{BaseBranch, Local};
 use crate::render::Renderer;
 use crate::store::{Store, StoreError};
+use crate::work::recognise::recognise;
 use crate::work::reconcile_pulls::{ReconcileError, Reconciled, Scanned, reconcile_pulls};
 use crate::work::scan_repository::ScannedCommit;
 
@@ -62,13 +63,16 @@ pub async fn pass(
     let now: Timestamp = options.now;
     let renderer = Renderer::new()?;
     let files = CommitFiles::list(forge.repository(), base.id)?;
+    let told_by = options.clone();
     let sights = store.sights().await?;
     let sources = Sources { sights: Some(&sights), ..sources };
     let commit = ScannedCommit::scan(files, sources, options, progress).await;
     // Before anything is done by them.
     store.keep_sights(&sights, now).await?;
+    let tell = |_: &str, old: &str, new: &str| recognise(old, new, &told_by);
     let edit = |key: &_, proposed: &[_]| commit.edit(key, proposed);
-    let scanned = Scanned { observed: commit.observed(), unreadable: commit.unreadable(), edit: &edit };
+    let scanned =
+        Scanned { observed: commit.observed(), unreadable: commit.unreadable(), edit: &edit, recognise: &tell };
     let pulls = reconcile_pulls(forge, store, &renderer, &base, scanned, now).await?;
     Ok(Pass { base, report: commit.into_report(), pulls })
 }
