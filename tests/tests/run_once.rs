@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a story that fails should end the test")]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
@@ -370,6 +370,68 @@ async fn a_second_process_on_one_data_folder_is_refused() {
     assert_eq!(world.actions().await, ["opened"]);
 }
 
+/// The locks on branches of Leadsman.
+fn locks(repository: &Repository) -> Vec<PathBuf> {
+    let folder = repository.path().join(".git/refs/heads/leadsman");
+    let entries = std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
+    entries.filter(|path| path.extension().is_some_and(|extension| extension == "lock")).collect()
+}
+
+/// Makes the files eleven minutes older.
+fn age(files: &[PathBuf]) {
+    for file in files {
+        let file = std::fs::File::options().write(true).open(file).unwrap();
+        let changed = file.metadata().unwrap().modified().unwrap();
+        file.set_modified(changed - Duration::from_mins(11)).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_is_named_and_an_old_one_goes() {
+    let world = World::new().await;
+    world.repository.write("other.yaml", &world.release("other", "apps/app", "1.0.0"));
+    world.repository.commit("another");
+    assert_eq!(world.actions().await, ["opened", "opened"]);
+    let (branch, head) = world.repository.proposals().remove(0);
+    let lock = world.repository.path().join(format!(".git/refs/heads/{branch}.lock"));
+    std::fs::write(&lock, "").unwrap();
+    world.publish("1.2.0");
+
+    // Somebody may be at work: that branch waits, and the other moves.
+    let (document, code) = world.json().await;
+    assert_eq!(code, 1);
+    let pulls = document["pulls"].as_array().unwrap();
+    let errors: Vec<&str> = pulls.iter().filter_map(|pull| pull["error"].as_str()).collect();
+    let said = format!("`{branch}` is locked by the file `{}`", lock.canonicalize().unwrap().display());
+    assert!(matches!(errors[..], [error] if error.starts_with(&said)), "{errors:?}");
+    assert!(errors[0].contains("run again, or remove the file"), "{errors:?}");
+    assert!(lock.exists());
+    assert_eq!(world.repository.proposals()[0], (branch.clone(), head.clone()));
+
+    age(std::slice::from_ref(&lock));
+    let actions = world.actions().await;
+    assert!(actions.contains(&"moved".into()) && actions.contains(&"kept".into()), "{actions:?}");
+    assert!(!lock.exists());
+    assert_ne!(world.repository.proposals()[0].1, head);
+
+    // That of the packed branches is not ours to remove, however old it is.
+    world.repository.git(&["pack-refs", "--all"]);
+    let packed = world.repository.path().join(".git/packed-refs.lock");
+    std::fs::write(&packed, "").unwrap();
+    age(std::slice::from_ref(&packed));
+    for path in [FILE, "other.yaml"] {
+        world.repository.write(path, "kind: ConfigMap\n");
+    }
+    world.repository.commit("nothing left");
+    let (document, code) = world.json().await;
+    assert_eq!(code, 1, "{document:#}");
+    let error = document["pulls"][0]["error"].as_str().unwrap();
+    assert!(error.contains("packed-refs.lock`") && error.contains("then remove the file"), "{error}");
+    std::fs::remove_file(&packed).unwrap();
+    assert_eq!(world.actions().await, ["closed", "closed"]);
+    assert_eq!(world.repository.proposals(), []);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_any_time_the_next_run_mends_it() {
     const RELEASES: usize = 40;
@@ -394,13 +456,8 @@ async fn killed_at_any_time_the_next_run_mends_it() {
         child.kill().unwrap();
         child.wait().unwrap();
         cut += usize::from(repository.proposals().len() < RELEASES);
-        // A lock that a killed process left on a ref is git's to name and people's to remove.
-        let locks = repository.path().join(".git/refs/heads/leadsman");
-        for entry in std::fs::read_dir(locks).into_iter().flatten().flatten() {
-            if entry.path().extension().is_some_and(|extension| extension == "lock") {
-                std::fs::remove_file(entry.path()).unwrap();
-            }
-        }
+        // What the killed process left locked is free again after a while.
+        age(&locks(&repository));
         let output = run(repository.path(), data.path(), &["--format", "json"]).await;
         let document: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(output.status.code(), Some(0), "round {round}: {document:#}");
