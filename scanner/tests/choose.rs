@@ -1,5 +1,7 @@
 //! Choosing, by the tables of the rules (`tests/cases/choose`) and by properties.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};

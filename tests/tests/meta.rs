@@ -153,11 +153,13 @@ const IMPURE: &[&str] = &[
     "tokio::",
     "gix::",
     "std::fs",
-    "std::net",
     "std::env",
     "SystemTime",
     "Instant",
     "Timestamp::now",
+    "TcpStream",
+    "UdpSocket",
+    "ToSocketAddrs",
     "std::process",
 ];
 

@@ -58,7 +58,12 @@ impl Paths {
 /// The options of a scan by configuration.
 pub(super) fn options(config: &Config, now: Timestamp) -> ScanOptions {
     let detect = DetectOptions { hosts: config.known_hosts(), ..DetectOptions::default() };
-    ScanOptions { detect, max_timed_tags: config.max_new_tags as usize, ..ScanOptions::new(now) }
+    ScanOptions {
+        detect,
+        max_timed_tags: config.max_new_tags as usize,
+        platform: config.platform(),
+        ..ScanOptions::new(now)
+    }
 }
 
 /// Runs the scan with a progress bar; also says how long the registries were asked.

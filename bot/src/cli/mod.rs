@@ -172,7 +172,10 @@ fn run(command: Command, context: &Context) -> Outcome {
     match command {
         Command::Scan(args) => block_on(scan::run(&args, context)),
         Command::Update(args) => block_on(update::run(&args, context)),
-        Command::Suggest(args) => suggest::run(&args, context),
+        Command::Suggest(args) => {
+            start_runtime()?.block_on(async { outlive_file_size_limit() });
+            suggest::run(&args, context)
+        }
         Command::Filter(args) => filter::run(&args, context),
         Command::Demo(args) => block_on(demo::run(&args, context)),
         Command::Run(args) => block_on(run::run(&args, context)),
@@ -187,20 +190,39 @@ fn run(command: Command, context: &Context) -> Outcome {
 
 /// Runs a command that waits for others, on this thread alone, until it ends or Ctrl-C is pressed.
 fn block_on(command: impl Future<Output = Outcome>) -> Outcome {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| CliError::failed("could not start the program").because(&error))?;
+    let runtime = start_runtime()?;
     let outcome = runtime.block_on(async {
+        outlive_file_size_limit();
         tokio::select! {
-            // The command first: until it waits for something, Ctrl-C ends the program as it would any other.
             biased;
-            outcome = command => outcome,
-            // Where the signal cannot be waited for, it still ends the program by itself.
+            // First, so that the signal is waited for before anything is asked. Where it cannot be, it still ends the
+            // program by itself.
             Ok(()) = tokio::signal::ctrl_c() => Ok(Exit::Interrupted),
+            outcome = command => outcome,
         }
     });
     // Name look-ups that hang must not hold up the end.
     runtime.shutdown_background();
     outcome
+}
+
+fn start_runtime() -> Result<tokio::runtime::Runtime, CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| CliError::failed("could not start the program").because(&error))
+}
+
+/// Makes a write beyond the allowed file size (`ulimit -f`) an error of that file (S7.5) instead of the end of the
+/// program, for good: a signal that somebody once listened for kills no more. Must be called in a runtime.
+fn outlive_file_size_limit() {
+    // `SIGXFSZ` where it has its usual number; on other systems the signal is left as it is.
+    #[cfg(any(
+        target_os = "macos",
+        target_os = "freebsd",
+        all(target_os = "linux", not(any(target_arch = "mips", target_arch = "mips64", target_arch = "sparc64")))
+    ))]
+    if let Err(error) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(25)) {
+        tracing::warn!(%error, "a limit on the size of files could end the program");
+    }
 }
 
 /// The whole command line as clap knows it, for completions and man pages.

@@ -1,3 +1,5 @@
+//! The configuration: every key, where its value came from, and what is said of a wrong one.
+
 use std::path::PathBuf;
 
 use super::tree::Origin;

@@ -64,6 +64,8 @@ pub enum Source {
 /// Why a file or a line is left alone, whatever is chosen: `edit-refused` where there would be an update.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Uneditable {
+    /// The document is encrypted, and signed as it is (S1.7).
+    Encrypted,
     /// The document is a template (S1.3).
     Template,
     /// Another document of the file could not be read (S1.3).
@@ -75,6 +77,7 @@ pub enum Uneditable {
 impl std::fmt::Display for Uneditable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(match self {
+            Self::Encrypted => "the document is encrypted with SOPS, which signs it as it is",
             Self::Template => "the document is a template (`{{`)",
             Self::BrokenSibling => "the file holds a document that could not be read",
             Self::FluxMarker => "the line has a marker of Flux's image automation (`$imagepolicy`)",
@@ -319,12 +322,14 @@ impl<'a> Detection<'a, '_> {
             steering,
             settled,
             flags,
-            uneditable: match (document.template, self.broken, marked) {
-                (true, _, _) => Some(Uneditable::Template),
-                (_, true, _) => Some(Uneditable::BrokenSibling),
-                (_, _, true) => Some(Uneditable::FluxMarker),
-                _ => None,
-            },
+            uneditable: [
+                (encrypted, Uneditable::Encrypted),
+                (document.template, Uneditable::Template),
+                (self.broken, Uneditable::BrokenSibling),
+                (marked, Uneditable::FluxMarker),
+            ]
+            .into_iter()
+            .find_map(|(holds, reason)| holds.then_some(reason)),
         });
     }
 

@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 
-use super::follow::{AlsoChanged, followers};
+use super::follow::{AlsoChanged, Regions, followers, parts_of_keys};
 use super::scalar::{Part, Plain, Quoting, rewrite};
 use super::verify::{Meaning, Splice, splice};
 use crate::detect::{Container, Place};
@@ -116,8 +116,10 @@ struct Edit<'a, 'c> {
     /// Refused updates whose partners have not been told yet.
     untold: Vec<usize>,
     scalars: BTreeMap<NodeId, Shared>,
-    /// Mappings and lists that an alias repeats, as ranges of the text, the outermost only. Made when first needed.
-    repeated: OnceCell<Vec<Range<usize>>>,
+    /// Mappings and lists that an alias repeats. Made when first needed.
+    repeated: OnceCell<Regions>,
+    /// What keys of mappings are made of by aliases. Made when first needed.
+    keys: OnceCell<Regions>,
 }
 
 impl<'a, 'c> Edit<'a, 'c> {
@@ -131,6 +133,7 @@ impl<'a, 'c> Edit<'a, 'c> {
             untold: Vec::new(),
             scalars: BTreeMap::new(),
             repeated: OnceCell::new(),
+            keys: OnceCell::new(),
         };
         let mut indices = HashMap::with_capacity(containers.len());
         for (index, container) in containers.iter().enumerate() {
@@ -277,21 +280,10 @@ impl<'a, 'c> Edit<'a, 'c> {
             let tree = self.tree;
             let nodes = tree.documents().iter().flat_map(|document| tree.nodes_of(document));
             let aliases = nodes.filter(|node| tree.kind(*node) == Kind::Alias).map(|alias| tree.resolve(alias));
-            let mut ranges: Vec<_> =
-                aliases.filter(|target| tree.kind(*target) != Kind::Scalar).map(|target| tree.span(target)).collect();
-            ranges.sort_unstable_by_key(|range| (range.start, std::cmp::Reverse(range.end)));
-            // Nodes lie in each other or apart, so the first of those that overlap holds the others.
-            let mut end = 0;
-            ranges.retain(|range| {
-                let outermost = range.start >= end;
-                end = end.max(range.end);
-                outermost
-            });
-            ranges
+            let collections = aliases.filter(|target| tree.kind(*target) != Kind::Scalar);
+            Regions::outermost(collections.map(|target| tree.span(target)).collect())
         });
-        let start = self.tree.span(node).start;
-        let behind = repeated.partition_point(|range| range.start <= start);
-        behind > 0 && start < repeated[behind - 1].end
+        repeated.hold(self.tree.span(node).start)
     }
 
     /// Makes the splices, and the text with them.
@@ -341,6 +333,9 @@ impl<'a, 'c> Edit<'a, 'c> {
     /// The change of one scalar that all its updates want.
     fn splice(&self, node: NodeId) -> Result<Splice, String> {
         let scalar = self.tree.scalar(node).ok_or("its place in the file is not known")?;
+        if self.keys.get_or_init(|| parts_of_keys(self.tree)).hold(self.tree.span(node).start) {
+            return Err("an alias makes it the key of a mapping too, and keys must stay; write that key out".into());
+        }
         let quoting = match scalar.style {
             Style::Plain => Quoting::Plain,
             Style::SingleQuoted => Quoting::Single,

@@ -2,6 +2,9 @@
 //!
 //! Must not judge them: whether a follower may change is decided where the containers are known.
 
+use std::collections::HashSet;
+use std::ops::Range;
+
 use super::path::{push_index, push_key};
 use crate::manifest::{Document, Kind, NodeId, Tree};
 
@@ -87,4 +90,55 @@ fn walk(
         }
         Kind::Scalar => {}
     }
+}
+
+/// Ranges of the text, none within another.
+#[derive(Debug, Default)]
+pub(super) struct Regions(Vec<Range<usize>>);
+
+impl Regions {
+    /// The outermost of ranges that lie in each other or apart, as those of nodes do.
+    pub(super) fn outermost(mut ranges: Vec<Range<usize>>) -> Self {
+        ranges.sort_unstable_by_key(|range| (range.start, std::cmp::Reverse(range.end)));
+        let mut end = 0;
+        ranges.retain(|range| {
+            let outermost = range.start >= end;
+            end = end.max(range.end);
+            outermost
+        });
+        Self(ranges)
+    }
+
+    /// Whether what starts at this byte lies in one of them.
+    pub(super) fn hold(&self, start: usize) -> bool {
+        let behind = self.0.partition_point(|range| range.start <= start);
+        behind > 0 && start < self.0[behind - 1].end
+    }
+}
+
+/// What the keys of mappings are made of, in their own place or by aliases: who changes it renames a key (S7.4).
+pub(super) fn parts_of_keys(tree: &Tree<'_>) -> Regions {
+    let all = || tree.documents().iter().flat_map(|document| tree.nodes_of(document));
+    let aliases: Vec<NodeId> = all().filter(|node| tree.kind(*node) == Kind::Alias).collect();
+    if aliases.is_empty() {
+        return Regions::default();
+    }
+    let mappings = all().filter(|node| tree.kind(*node) == Kind::Mapping);
+    let mut open: Vec<NodeId> = mappings.flat_map(|mapping| tree.entries(mapping)).map(|(key, _)| key).collect();
+    let mut seen = HashSet::new();
+    let mut ranges = Vec::new();
+    while let Some(node) = open.pop() {
+        let target = tree.resolve(node);
+        // A key that no alias stands for is a place of its own, which nobody changes.
+        if target != node && seen.insert(target) {
+            ranges.push(tree.span(target));
+        }
+        if tree.kind(target) != Kind::Scalar && (target == node || seen.contains(&target)) {
+            let end = tree.span(target).end;
+            let from = aliases.partition_point(|alias| *alias < target);
+            let inside = aliases[from..].iter().take_while(|alias| tree.span(**alias).end <= end);
+            open.extend(inside.filter(|alias| !seen.contains(&tree.resolve(**alias))));
+        }
+    }
+    Regions::outermost(ranges)
 }

@@ -5,6 +5,7 @@
 //! streams of events in step. Linear in the text, whatever the number of splices (S7.6).
 
 use std::borrow::Borrow;
+use std::collections::HashSet;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::ops::Range;
@@ -131,6 +132,13 @@ impl<'t> Events<'t> {
 
 /// An open collection of the old text.
 struct Open<'s> {
+    is_mapping: bool,
+    /// It is a key, or stands in one.
+    in_key: bool,
+    /// Its anchor, 0 for none.
+    anchor: usize,
+    /// Something in it changed.
+    is_changed: bool,
     /// Child nodes seen so far: in a mapping, keys and values.
     children: usize,
     /// What is to be inserted into it, and after how many children.
@@ -156,6 +164,8 @@ fn compare<S: Borrow<Splice>>(old_text: &str, new_text: &str, splices: &[S]) -> 
         .collect();
     insertions.sort_unstable_by_key(|(mapping, ..)| std::cmp::Reverse(*mapping));
     let mut open: Vec<Open<'_>> = Vec::new();
+    // The anchors of what reads differently afterwards.
+    let mut changed_anchors = HashSet::new();
     let mut at = 0;
 
     loop {
@@ -177,28 +187,47 @@ fn compare<S: Borrow<Splice>>(old_text: &str, new_text: &str, splices: &[S]) -> 
         let Some((new, _)) = new_events.next().map_err(|error| fail(&error))? else {
             return Err(fail("the file ends early"));
         };
+        let mut changed = match &old {
+            Event::Alias(anchor) => changed_anchors.contains(anchor),
+            _ => false,
+        };
         match values.next_if(|(splice, _)| **splice == range && matches!(old, Event::Scalar(..))) {
-            Some((_, value)) if is_changed(&old, &new, value) => {}
+            Some((_, value)) if is_changed(&old, &new, value) => changed = true,
             Some(_) => return Err(fail("the changed text does not read as intended")),
             None if old == new => {}
             None => return Err(fail("a place that was not to change reads differently")),
         }
         // Events of anchors and ends of blocks point back or ahead: places for blame must only grow.
         at = at.max(range.start);
+        if changed && is_key(&open) {
+            return Err(Mismatch { at, reason: "the key of a mapping would change".into() });
+        }
 
         match old {
-            Event::MappingStart(..) | Event::SequenceStart(..) => {
+            Event::MappingStart(_, anchor, _) | Event::SequenceStart(_, anchor, _) => {
+                let in_key = is_key(&open);
+                let is_mapping = matches!(old, Event::MappingStart(..));
                 count_child(&mut open);
-                let insertion = insertions
-                    .pop_if(|(mapping, ..)| *mapping == range.start && matches!(old, Event::MappingStart(..)));
-                open.push(Open { children: 0, insertion: insertion.map(|(_, after, nodes)| (2 * after, nodes)) });
+                let insertion = insertions.pop_if(|(mapping, ..)| *mapping == range.start && is_mapping);
+                let insertion = insertion.map(|(_, after, nodes)| (2 * after, nodes));
+                open.push(Open { is_mapping, in_key, anchor, is_changed: false, children: 0, insertion });
             }
             Event::MappingEnd | Event::SequenceEnd => {
-                let missed = open.pop().and_then(|closed| closed.insertion);
+                let closed = open.pop();
+                if let Some(Open { anchor, .. }) = closed.as_ref().filter(|closed| closed.is_changed) {
+                    mark_changed(*anchor, &mut changed_anchors, &mut open);
+                }
+                let missed = closed.and_then(|closed| closed.insertion);
                 let missed = missed.map(|_| Mismatch { at, reason: NOT_FOUND.into() });
                 missed.map_or(Ok(()), Err)?;
             }
-            Event::Scalar(..) | Event::Alias(_) | Event::UnresolvedAlias(_) => count_child(&mut open),
+            Event::Scalar(..) | Event::Alias(_) | Event::UnresolvedAlias(_) => {
+                count_child(&mut open);
+                if changed {
+                    let anchor = if let Event::Scalar(_, _, anchor, _) = old { anchor } else { 0 };
+                    mark_changed(anchor, &mut changed_anchors, &mut open);
+                }
+            }
             _ => {}
         }
     }
@@ -221,6 +250,21 @@ fn compare<S: Borrow<Splice>>(old_text: &str, new_text: &str, splices: &[S]) -> 
 fn count_child(open: &mut [Open<'_>]) {
     if let Some(top) = open.last_mut() {
         top.children += 1;
+    }
+}
+
+/// Whether the next node is a key, or stands in one.
+fn is_key(open: &[Open<'_>]) -> bool {
+    open.last().is_some_and(|top| top.in_key || (top.is_mapping && top.children.is_multiple_of(2)))
+}
+
+/// Notes that a node with this anchor reads differently, and so does what holds it.
+fn mark_changed(anchor: usize, anchors: &mut HashSet<usize>, open: &mut [Open<'_>]) {
+    if anchor != 0 {
+        anchors.insert(anchor);
+    }
+    if let Some(top) = open.last_mut() {
+        top.is_changed = true;
     }
 }
 
@@ -287,6 +331,26 @@ mod tests {
             let result = splice(text, &[value(text, old, new, means)]);
             assert!(result.is_err(), "{old:?} -> {new:?}: {result:?}");
         }
+    }
+
+    #[test]
+    fn keys_stay_s7_4() {
+        for text in [
+            "a: &x 1\n*x : b\n",
+            "a: &x 1\n? *x\n: b\n",
+            "a: &x 1\n? [c, *x]\n: b\n",
+            "a: &x {c: 1}\n? *x\n: b\n",
+            "a: &x 1\nb: &y [{c: *x}]\n? *y\n: d\n",
+            "{1: b}\n",
+            "{{a: 1}: b}\n",
+        ] {
+            let mismatch = splice(text, &[value(text, "1", "2", "2")]).unwrap_err();
+            assert_eq!(mismatch.reason, "the key of a mapping would change", "{text}");
+        }
+        // An anchor that is given again means the last one; other keys stay as they are.
+        let text = "a: &x 1\nb: &x 3\n*x : {c: &y 4}\n? *y\n: 5\n";
+        assert!(splice(text, &[value(text, "1", "2", "2")]).is_ok());
+        assert!(splice(text, &[value(text, "5", "2", "2")]).is_ok());
     }
 
     #[test]

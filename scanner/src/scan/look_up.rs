@@ -138,7 +138,7 @@ impl Image<'_> {
             return Ok(Decision::fault(Status::Untagged, "the image has no tag".into()));
         };
         let policy = &container.steering.policy;
-        let platform = container.steering.platform.clone().unwrap_or_default();
+        let platform = container.steering.platform.as_ref().unwrap_or(&self.options.platform);
         let mut times = Times::new();
         if policy.needs_times() {
             let short = shortlist(policy, tag, list.iter());
@@ -146,12 +146,12 @@ impl Image<'_> {
             if unseen > self.options.max_timed_tags {
                 return Ok(Decision::fault(Status::TooManyTags, too_many(unseen, self.options.max_timed_tags)));
             }
-            times.insert(tag, self.confirm(tag, &platform).await?);
+            times.insert(tag, self.confirm(tag, platform).await?);
             if policy.order == Order::Created {
-                let looks = self.look(&short, &platform).await?;
+                let looks = self.look(&short, platform).await?;
                 times.extend(short.iter().copied().zip(looks));
             } else {
-                self.look_until_old_enough(&short, policy, &platform, &mut times).await?;
+                self.look_until_old_enough(&short, policy, platform, &mut times).await?;
             }
         }
         loop {
@@ -160,12 +160,12 @@ impl Image<'_> {
             if let Some(selected) = choice.selected.as_deref().filter(|_| policy.needs_times())
                 && let Some(selected) = list.iter().find(|tag| *tag == selected)
             {
-                let look = self.confirm(selected, &platform).await?;
+                let look = self.confirm(selected, platform).await?;
                 if times.insert(selected, look.clone()).is_some_and(|before| before != look) {
                     continue;
                 }
             }
-            return self.finish(finding, choice, &times, &platform).await;
+            return self.finish(finding, choice, &times, platform).await;
         }
     }
 

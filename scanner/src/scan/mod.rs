@@ -22,7 +22,7 @@ use crate::detect::{Container, DetectOptions};
 use crate::diagnostic::{Diagnostic, Level};
 use crate::manifest::Limits;
 use crate::reference::{Digest, ImageName};
-use crate::registry::{Registry, TimeCache};
+use crate::registry::{Platform, Registry, TimeCache};
 use crate::source::{self, Files};
 use crate::status::{Flag, Status};
 
@@ -45,6 +45,8 @@ pub struct ScanOptions {
     pub threads: usize,
     /// Matching tags never seen before that may be asked for their time, per image (S6.3).
     pub max_timed_tags: usize,
+    /// Whose creation time counts in an image of many platforms, where a container names none (S6.2).
+    pub platform: Platform,
     /// The time that counts as now.
     pub now: Timestamp,
 }
@@ -175,6 +177,7 @@ impl ScanOptions {
             limits: Limits::default(),
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             max_timed_tags: 500,
+            platform: Platform::default(),
             now,
         }
     }

@@ -1,3 +1,5 @@
+//! Reports as people see them, at several widths.
+
 use std::time::Duration;
 
 use jiff::Timestamp;
