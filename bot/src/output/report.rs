@@ -487,15 +487,18 @@ pub fn filter(view: &FilterView, message: Option<&str>, now: Timestamp, look: Lo
         Some(super::json::OrderView::Alphabetical) => ", last text first",
         None => "",
     };
-    let chosen = match &view.selected {
-        Some(tag) => format!("{}: ", look.paint(style::GOOD, &escape(tag))),
-        None => "nothing is chosen: ".to_owned(),
-    };
-    out.push_str(&format!(
-        "{chosen}{matching} of {} match `{}`{order}\n",
+    let chosen = view.selected.as_ref().map(|tag| escape(tag));
+    let line = format!(
+        "{}: {matching} of {} match `{}`{order}",
+        chosen.as_deref().unwrap_or("nothing is chosen"),
         count(view.tags.len(), "tag", "tags"),
         escape(&view.filter)
-    ));
+    );
+    let line = wrap(&line, "", look.width);
+    match &chosen {
+        Some(tag) => out.push_str(&line.replacen(&**tag, &look.paint(style::GOOD, tag), 1)),
+        None => out.push_str(&line),
+    }
     if let Some(message) = message {
         out.push_str(&look.paint(style::WARNING, wrap(&escape(message), "", look.width).trim_end()));
         out.push('\n');
@@ -535,7 +538,7 @@ pub fn tags_table(view: &TagsView, now: Timestamp, look: Look) -> String {
     if view.tags.len() < view.matching {
         shown.push_str(&format!("; these are the first {}, `--limit 0` lists all", view.tags.len()));
     }
-    out.push_str(&format!("{}: {shown}\n", escape(&view.image)));
+    out.push_str(&wrap(&format!("{}: {shown}", escape(&view.image)), "", look.width));
     out
 }
 
