@@ -355,6 +355,15 @@ proptest! {
             .collect();
         let edited = apply(&manifest, &detected.containers, &updates);
         prop_assert_eq!(edited.applied.len() + edited.refused.len(), updates.len());
+        // What a scan takes for certain without trying it.
+        let named = |node: &NodeId| detected.containers.iter().filter(|it| it.reference.contains(node)).count();
+        for refused in &edited.refused {
+            let container = &detected.containers[refused.index];
+            prop_assert!(
+                !container.stands_alone || container.uneditable.is_some() || container.reference.iter().any(|it| named(it) > 1),
+                "{}: {} of\n{}", container.name, refused.reason, text
+            );
+        }
         if edited.text == text {
             return Ok(());
         }

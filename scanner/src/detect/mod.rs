@@ -121,6 +121,9 @@ pub struct Container {
     pub flags: Vec<Flag>,
     /// Why it must not be edited, if so.
     pub uneditable: Option<Uneditable>,
+    /// Whether an edit of its tag cannot meet an obstacle, as long as no other container names the same scalars: the
+    /// file has no aliases, the tag stands there just as it is read, and there is no digest to go along.
+    pub stands_alone: bool,
 }
 
 impl Container {
@@ -306,7 +309,12 @@ impl<'a> Detection<'a, '_> {
             (None, None, None) if encrypted => Some((Status::Encrypted, None)),
             (None, None, None) => None,
         };
+        let stands_alone = !tree.has_aliases()
+            && parts.is_some_and(|parts| parts.digests.iter().all(Option::is_none))
+            && image.digest.is_none()
+            && image.tag_place.as_ref().is_some_and(|place| tree.is_verbatim(place.node));
         self.found.containers.push(Container {
+            stands_alone,
             document: document.index,
             workload: Arc::clone(info),
             name: name.into(),

@@ -279,6 +279,26 @@ impl<'t> Tree<'t> {
         self.text.get(found.name.start as usize..found.name.end as usize)
     }
 
+    /// Whether any alias stands in the text.
+    #[must_use]
+    pub fn has_aliases(&self) -> bool {
+        !self.aliases.is_empty()
+    }
+
+    /// Whether a node is a scalar without a YAML tag that stands in the text just as it is read, but for its quotes: no
+    /// escapes, no line breaks.
+    #[must_use]
+    pub fn is_verbatim(&self, id: NodeId) -> bool {
+        let source = &self.text[self.span(id)];
+        self.scalar(id).is_some_and(|scalar| {
+            let quotes = usize::from(scalar.style.is_quoted());
+            scalar.tag.is_none()
+                && !scalar.style.is_block()
+                && source.len() == scalar.value.len() + 2 * quotes
+                && source[quotes..].starts_with(scalar.value)
+        })
+    }
+
     /// All aliases of an anchored node, in the order of the text.
     pub fn aliases_of(&self, id: NodeId) -> impl Iterator<Item = NodeId> + '_ {
         // Aliases come behind their anchor.

@@ -253,7 +253,7 @@ impl Report {
         let mut buffer = Vec::new();
         for file in &self.files {
             let findings = &mut self.findings[file.findings.clone()];
-            if !findings.iter().any(|finding| finding.status == Some(Status::Update)) {
+            if !needs_trying(findings) {
                 continue;
             }
             buffer.clear();
@@ -276,4 +276,18 @@ impl Report {
             }
         }
     }
+}
+
+/// Whether the edits of a file may meet an obstacle: no need to read it again where its updates all stand alone.
+fn needs_trying(findings: &[Finding]) -> bool {
+    let mut updates = findings.iter().filter(|finding| finding.status == Some(Status::Update)).peekable();
+    if updates.peek().is_none() {
+        return false;
+    }
+    if !updates.all(|finding| finding.container.stands_alone && finding.container.uneditable.is_none()) {
+        return true;
+    }
+    let mut named: Vec<_> = findings.iter().flat_map(|finding| finding.container.reference.iter()).collect();
+    named.sort_unstable();
+    named.windows(2).any(|pair| pair[0] == pair[1])
 }
