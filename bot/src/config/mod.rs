@@ -41,7 +41,8 @@ pub struct Config {
     /// this is `too-many-tags` instead.
     #[schemars(range(min = 1))]
     pub max_new_tags: u32,
-    /// The longest that one image may take in all, with its pages, retries and waiting.
+    /// The longest that listing the tags of one image may take, with pages, retries and waiting; and again the longest
+    /// that reading their creation times may take.
     pub image_timeout: Span,
     /// Where creation times are kept between runs. The user's cache folder if absent.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -296,11 +296,14 @@ pub fn nothing(view: &ScanView, paths: &str, all: bool, look: Look) -> String {
     wrap(&line, "", look.width) + &hint.replacen("hint:", &look.paint(style::GOOD, "hint:"), 1)
 }
 
+/// Failed containers that people are shown one by one.
+const MAX_FAILURES: usize = 20;
+
 /// Containers that failed, each with its reason. `path` gives a file's path as people can open it.
 #[must_use]
 pub fn failures(containers: &[&ContainerView], path: &dyn Fn(&str) -> String, look: Look) -> String {
     let mut out = String::new();
-    for container in containers {
+    for container in &containers[..containers.len().min(MAX_FAILURES)] {
         let word = container.status.map_or("", Status::as_str);
         let (id, name) = (escape(&container.workload.id), escape(&container.container));
         let heading = wrap(&format!("error: {id}, container {name}: {word}"), "", look.width);
@@ -315,6 +318,12 @@ pub fn failures(containers: &[&ContainerView], path: &dyn Fn(&str) -> String, lo
         if let Some(message) = &container.message {
             out.push_str(&wrap(&escape(message), "  ", look.width));
         }
+    }
+    // One registry that is down can fail thousands, all for the same reason.
+    if containers.len() > MAX_FAILURES {
+        let rest = count(containers.len() - MAX_FAILURES, "container", "containers");
+        let line = format!("\n… and {rest} more that failed; `--format json` lists all\n");
+        out.push_str(&look.paint(style::DIM, &line));
     }
     out
 }
@@ -487,15 +496,18 @@ pub fn filter(view: &FilterView, message: Option<&str>, now: Timestamp, look: Lo
         Some(super::json::OrderView::Alphabetical) => ", last text first",
         None => "",
     };
-    let chosen = match &view.selected {
-        Some(tag) => format!("{}: ", look.paint(style::GOOD, &escape(tag))),
-        None => "nothing is chosen: ".to_owned(),
-    };
-    out.push_str(&format!(
-        "{chosen}{matching} of {} match `{}`{order}\n",
+    let chosen = view.selected.as_ref().map(|tag| escape(tag));
+    let line = format!(
+        "{}: {matching} of {} match `{}`{order}",
+        chosen.as_deref().unwrap_or("nothing is chosen"),
         count(view.tags.len(), "tag", "tags"),
         escape(&view.filter)
-    ));
+    );
+    let line = wrap(&line, "", look.width);
+    match &chosen {
+        Some(tag) => out.push_str(&line.replacen(&**tag, &look.paint(style::GOOD, tag), 1)),
+        None => out.push_str(&line),
+    }
     if let Some(message) = message {
         out.push_str(&look.paint(style::WARNING, wrap(&escape(message), "", look.width).trim_end()));
         out.push('\n');
@@ -535,7 +547,7 @@ pub fn tags_table(view: &TagsView, now: Timestamp, look: Look) -> String {
     if view.tags.len() < view.matching {
         shown.push_str(&format!("; these are the first {}, `--limit 0` lists all", view.tags.len()));
     }
-    out.push_str(&format!("{}: {shown}\n", escape(&view.image)));
+    out.push_str(&wrap(&format!("{}: {shown}", escape(&view.image)), "", look.width));
     out
 }
 

@@ -1,7 +1,7 @@
 //! Aligned tables that fit their terminal.
 //!
 //! Pure. A table without a limit shows every cell in full. With one, columns first shrink to their minimum, those
-//! that shrink from the middle before those that shrink from the end, pairs last; droppable columns go before that. A
+//! that shrink from the middle before those that shrink from the end and pairs; droppable columns go before that. A
 //! row never wraps.
 
 use anstyle::Style;
@@ -180,8 +180,7 @@ impl Table {
         self.shrink(widths, limit, |shrink| matches!(shrink, Shrink::Drop(_)));
         self.drop(widths, limit);
         self.shrink(widths, limit, |shrink| matches!(shrink, Shrink::Middle(_)));
-        self.shrink(widths, limit, |shrink| matches!(shrink, Shrink::End(_)));
-        self.shrink(widths, limit, |shrink| matches!(shrink, Shrink::Pair(_)));
+        self.shrink(widths, limit, |shrink| matches!(shrink, Shrink::End(_) | Shrink::Pair(_)));
     }
 
     /// Takes columns away one by one from the widest of those chosen, until the table fits or all are at their

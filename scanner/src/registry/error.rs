@@ -230,6 +230,11 @@ impl RegistryErrorKind {
             Self::Unexpected { status: 400, message } if message.contains("HTTPS server") => {
                 format!("set `ca` for `{host}` in `registries`, so that it is asked over TLS")
             }
+            Self::Connect { reason } if reason.contains("CaUsedAsEndEntity") => {
+                format!(
+                    "the certificate of `{host}` is marked as an authority (`CA:TRUE`): give it one without that mark"
+                )
+            }
             Self::Connect { reason } if reason.contains("certificate") => {
                 format!("set `ca` for `{host}` in `registries` if it has a certificate of your own authority")
             }

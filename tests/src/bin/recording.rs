@@ -5,7 +5,12 @@
 //! contains a TEXT to skip are left out, and the others appear one after the other. A renderer without animations, or a
 //! reader who wants none, sees all of them at once.
 //!
-//! docs/demo.svg was made by `cargo run -p leadsman-tests --bin recording -- --out docs/demo.svg --skip "people read" demo`.
+//! docs/demo.svg was made by
+//!
+//! ```sh
+//! cargo run -p leadsman-tests --bin recording -- --columns 104 --out docs/demo.svg \
+//!     --skip "A fleet" --skip "people read" --skip next demo
+//! ```
 
 use std::{
     fmt::Write as _,
