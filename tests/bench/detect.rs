@@ -30,7 +30,8 @@ fn main() {
     let bytes: usize = texts.iter().map(String::len).sum();
     println!("{} releases in {} files, {:.1} MB", corpus.releases, corpus.files, bytes as f64 / 1e6);
 
-    let measured: [(&str, &dyn Fn(&[String])); 4] =
+    type Work<'a> = &'a dyn Fn(&[String]);
+    let measured: [(&str, Work<'_>); 4] =
         [("floor", &floor), ("read", &read), ("read and detect", &whole), ("the same, 2 threads", &threads)];
     let mut best = [f64::INFINITY; 4];
     for _ in 0..ROUNDS {
