@@ -1,5 +1,7 @@
 //! Compares filters with the recorded answers of the libraries whose meaning they keep (`tests/recorders`).
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use leadsman_scanner::filter::Filter;
 
 /// The rows of a table below `tests/cases`, each column with its Go escapes resolved.
