@@ -95,7 +95,7 @@ impl World {
         let edit = |key: &Key, proposed: &[Proposed]| {
             self.edit(key, proposed).map(|text| Edited { text, follows: Vec::new() })
         };
-        let scanned = Scanned { observed: self.observed(), unreadable, edit: &edit };
+        let scanned = Scanned { observed: self.observed(), unreadable, edit: &edit, recognise: &|_, _, _| None };
         let renderer = Renderer::new().unwrap();
         let done = reconcile_pulls(&forge, &store, &renderer, &base, scanned, now()).await.unwrap();
         store.close().await;

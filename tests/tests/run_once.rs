@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a story that fails should end the test")]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
@@ -10,6 +10,8 @@ use leadsman::demo::registry::SampleRegistry;
 use leadsman::store::Store;
 use leadsman_tests::corpus::Corpus;
 use leadsman_tests::program::leadsman;
+use leadsman_tests::registry::distribution::{Access, Distribution};
+use leadsman_tests::registry::push::{Format, Pusher, Times};
 use leadsman_tests::registry::static_registry::{Content, StaticRegistry};
 use leadsman_tests::repository::Repository;
 use serde_json::Value;
@@ -128,6 +130,165 @@ async fn people_read_what_was_done_and_the_description() {
     assert!(again.contains("kept") && again.contains("nothing changed") && !again.contains("What happens"), "{again}");
 }
 
+/// Loses the data folder.
+fn lose(data: &Path) {
+    for file in ["leadsman.db", "leadsman.db-wal", "leadsman.db-shm"] {
+        _ = std::fs::remove_file(data.join(file));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_store_is_built_again_from_the_branches() {
+    let world = World::new().await;
+    world.repository.write("other.yaml", &world.release("other", "apps/app", "1.0.0"));
+    world.repository.commit("another");
+    assert_eq!(world.actions().await, ["opened", "opened"]);
+    let before = (world.repository.proposals(), world.repository.git(&["reflog", "--all"]));
+    // The base moves on elsewhere, so the commit of another run would be another one.
+    world.repository.write("README.md", "words\n");
+    world.repository.commit("words");
+    lose(world.data.path());
+    let (document, code) = world.json().await;
+    assert_eq!((document["pulls"][0]["action"].as_str(), code), (Some("described"), 0), "{document:#}");
+    assert_eq!(document["pulls"][1]["number"], 2);
+    assert!(document["pulls"][0]["body"].as_str().unwrap().contains("semver:~1"), "{document:#}");
+    assert_eq!(world.repository.proposals(), before.0);
+    assert_eq!(world.actions().await, ["kept", "kept"]);
+
+    // From an older copy, too: the branch moved on since it was made.
+    let copy = std::fs::read(world.data.path().join("leadsman.db")).unwrap();
+    world.publish("1.2.0");
+    assert_eq!(world.actions().await, ["moved", "moved"]);
+    let moved = world.repository.proposals();
+    lose(world.data.path());
+    std::fs::write(world.data.path().join("leadsman.db"), copy).unwrap();
+    assert_eq!(world.actions().await, ["described", "described"]);
+    assert_eq!(world.repository.proposals(), moved);
+
+    // What was merged or is not wanted any more meanwhile ends as it would have.
+    lose(world.data.path());
+    let (branch, _) = &moved[0];
+    world.repository.git(&["merge", "--quiet", "--no-ff", "--no-edit", branch]);
+    let text = world.release("other", "apps/app", "1.0.0").replace("    fluxcd.io/automated: \"true\"\n", "");
+    let path = if moved[0].0.contains("other") { FILE } else { "other.yaml" };
+    world.repository.write(path, &text);
+    world.repository.commit("by hand from now on");
+    let actions = world.actions().await;
+    assert!(actions.contains(&"merged".into()) && actions.contains(&"closed".into()), "{actions:?}");
+    assert_eq!(world.repository.proposals(), []);
+    world.repository.check();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forged_trailer_stays_a_persons() {
+    let world = World::new().await;
+    assert_eq!(world.actions().await, ["opened"]);
+    let (branch, head) = world.repository.proposal();
+    let git = |arguments: &[&str]| world.repository.git(arguments);
+    let message = git(&["show", "--no-patch", "--format=%B", &branch]);
+    let ours = world.release("app", "apps/app", "1.1.0");
+    type Edit<'a> = &'a dyn Fn();
+    let write = |text: String| world.repository.write(FILE, &text);
+    let edits: [(&str, Edit<'_>); 6] = [
+        ("another tag", &|| write(ours.replace("1.1.0", "1.1.9"))),
+        ("a remark", &|| write(ours.replace("a remark", "mine"))),
+        ("another value", &|| write(format!("{ours}    more: 1\n"))),
+        ("another file", &|| {
+            write(ours.clone());
+            world.repository.write("more.txt", "mine\n");
+        }),
+        ("another mode", &|| {
+            write(ours.clone());
+            git(&["add", "--all"]);
+            git(&["update-index", "--chmod=+x", FILE]);
+        }),
+        ("two commits", &|| {
+            world.repository.write("more.txt", "mine\n");
+            world.repository.commit("before");
+            write(ours.clone());
+        }),
+    ];
+    for (what, edit) in edits {
+        git(&["checkout", "--quiet", "--detach", "main"]);
+        edit();
+        if what != "another mode" {
+            git(&["add", "--all"]);
+        }
+        git(&["commit", "--quiet", "--message", &message]);
+        let theirs = git(&["rev-parse", "HEAD"]);
+        git(&["update-ref", &format!("refs/heads/{branch}"), &theirs]);
+        git(&["checkout", "--quiet", "--force", "main"]);
+        git(&["clean", "-fdq"]);
+        lose(world.data.path());
+        assert_eq!(world.actions().await, ["left-alone"], "{what}");
+        assert_eq!(world.repository.proposal(), (branch.clone(), theirs), "{what}");
+    }
+    // On another branch than its own it is nobody's either, and the true one is found again.
+    git(&["update-ref", &format!("refs/heads/{branch}"), &head]);
+    git(&["update-ref", "refs/heads/leadsman/web-app-00000000", &head]);
+    lose(world.data.path());
+    assert_eq!(world.actions().await, ["described"]);
+    assert_eq!(world.repository.proposals().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_creation_times_the_first_sight_counts_s6_3() {
+    let server = Distribution::start(Access::Anonymous).unwrap();
+    let pusher = Pusher::new(server.address, None);
+    let push = |tag: &str| drop(pusher.image("apps/app", Some(tag), Format::Oci, Times::default()).unwrap());
+    let (repository, data) = (Repository::new(), tempfile::tempdir().unwrap());
+    let write = |tag: &str, more: &str| {
+        let text = format!(
+            "kind: HelmRelease\nmetadata:\n  name: app\n  annotations:\n    fluxcd.io/automated: \"true\"\n    \
+             filter.fluxcd.io/chart-image: glob:main-*\n{more}spec:\n  values:\n    image: {}/apps/app\n    tag: {tag}\n",
+            server.host()
+        );
+        repository.write(FILE, &text);
+        repository.commit("an app");
+    };
+    let run = async || {
+        let output = run(repository.path(), data.path(), &["--format", "json"]).await;
+        let error = String::from_utf8_lossy(&output.stderr);
+        serde_json::from_slice::<Value>(&output.stdout).unwrap_or_else(|_| panic!("{error}"))
+    };
+    ["main-a", "main-c", "main-b", "other"].into_iter().for_each(push);
+
+    // Which of the first ones is newest is not known, so none of them is taken for newer, by whatever name.
+    write("main-b", "");
+    for _ in 0..2 {
+        assert_eq!(run().await["pulls"], serde_json::json!([]));
+    }
+    // Nor where the current tag says nothing, or is gone.
+    for current in ["other", "main-gone"] {
+        write(current, "");
+        assert_eq!(run().await["pulls"], serde_json::json!([]), "{current}");
+        assert_eq!(repository.proposals(), []);
+    }
+    write("main-b", "");
+
+    // What comes later is newer, and stays so.
+    push("main-0");
+    for action in ["opened", "kept"] {
+        let pulls = run().await["pulls"].clone();
+        assert_eq!((&pulls[0]["action"], &pulls[0]["changes"][0]["to"]["tag"]), (&action.into(), &"main-0".into()));
+    }
+    repository.git(&["merge", "--quiet", "--ff-only", &repository.proposal().0]);
+    run().await;
+    push("main-1");
+    assert_eq!(run().await["pulls"][0]["changes"][0]["to"]["tag"], "main-1");
+
+    // A minimum age counts from the first sight too (S6.7): of the tag itself, and of those that were always there.
+    write("main-0", "    leadsman.dev/min-age.chart-image: 1d\n");
+    assert_eq!(run().await["pulls"][0]["action"], "closed");
+    assert_eq!(repository.proposals(), []);
+
+    // Another data folder knows nothing of all this.
+    let other = tempfile::tempdir().unwrap();
+    let output = command(repository.path(), other.path()).args(["--format", "json"]).output().unwrap();
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["pulls"], serde_json::json!([]));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registry_that_fails_leaves_what_was_proposed_and_the_others_go_on() {
     let world = World::new().await;
@@ -209,6 +370,68 @@ async fn a_second_process_on_one_data_folder_is_refused() {
     assert_eq!(world.actions().await, ["opened"]);
 }
 
+/// The locks on branches of Leadsman.
+fn locks(repository: &Repository) -> Vec<PathBuf> {
+    let folder = repository.path().join(".git/refs/heads/leadsman");
+    let entries = std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
+    entries.filter(|path| path.extension().is_some_and(|extension| extension == "lock")).collect()
+}
+
+/// Makes the files eleven minutes older.
+fn age(files: &[PathBuf]) {
+    for file in files {
+        let file = std::fs::File::options().write(true).open(file).unwrap();
+        let changed = file.metadata().unwrap().modified().unwrap();
+        file.set_modified(changed - Duration::from_mins(11)).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_is_named_and_an_old_one_goes() {
+    let world = World::new().await;
+    world.repository.write("other.yaml", &world.release("other", "apps/app", "1.0.0"));
+    world.repository.commit("another");
+    assert_eq!(world.actions().await, ["opened", "opened"]);
+    let (branch, head) = world.repository.proposals().remove(0);
+    let lock = world.repository.path().join(format!(".git/refs/heads/{branch}.lock"));
+    std::fs::write(&lock, "").unwrap();
+    world.publish("1.2.0");
+
+    // Somebody may be at work: that branch waits, and the other moves.
+    let (document, code) = world.json().await;
+    assert_eq!(code, 1);
+    let pulls = document["pulls"].as_array().unwrap();
+    let errors: Vec<&str> = pulls.iter().filter_map(|pull| pull["error"].as_str()).collect();
+    let said = format!("`{branch}` is locked by the file `{}`", lock.canonicalize().unwrap().display());
+    assert!(matches!(errors[..], [error] if error.starts_with(&said)), "{errors:?}");
+    assert!(errors[0].contains("run again, or remove the file"), "{errors:?}");
+    assert!(lock.exists());
+    assert_eq!(world.repository.proposals()[0], (branch.clone(), head.clone()));
+
+    age(std::slice::from_ref(&lock));
+    let actions = world.actions().await;
+    assert!(actions.contains(&"moved".into()) && actions.contains(&"kept".into()), "{actions:?}");
+    assert!(!lock.exists());
+    assert_ne!(world.repository.proposals()[0].1, head);
+
+    // That of the packed branches is not ours to remove, however old it is.
+    world.repository.git(&["pack-refs", "--all"]);
+    let packed = world.repository.path().join(".git/packed-refs.lock");
+    std::fs::write(&packed, "").unwrap();
+    age(std::slice::from_ref(&packed));
+    for path in [FILE, "other.yaml"] {
+        world.repository.write(path, "kind: ConfigMap\n");
+    }
+    world.repository.commit("nothing left");
+    let (document, code) = world.json().await;
+    assert_eq!(code, 1, "{document:#}");
+    let error = document["pulls"][0]["error"].as_str().unwrap();
+    assert!(error.contains("packed-refs.lock`") && error.contains("then remove the file"), "{error}");
+    std::fs::remove_file(&packed).unwrap();
+    assert_eq!(world.actions().await, ["closed", "closed"]);
+    assert_eq!(world.repository.proposals(), []);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_any_time_the_next_run_mends_it() {
     const RELEASES: usize = 40;
@@ -233,13 +456,8 @@ async fn killed_at_any_time_the_next_run_mends_it() {
         child.kill().unwrap();
         child.wait().unwrap();
         cut += usize::from(repository.proposals().len() < RELEASES);
-        // A lock that a killed process left on a ref is git's to name and people's to remove.
-        let locks = repository.path().join(".git/refs/heads/leadsman");
-        for entry in std::fs::read_dir(locks).into_iter().flatten().flatten() {
-            if entry.path().extension().is_some_and(|extension| extension == "lock") {
-                std::fs::remove_file(entry.path()).unwrap();
-            }
-        }
+        // What the killed process left locked is free again after a while.
+        age(&locks(&repository));
         let output = run(repository.path(), data.path(), &["--format", "json"]).await;
         let document: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(output.status.code(), Some(0), "round {round}: {document:#}");

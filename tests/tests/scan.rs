@@ -29,7 +29,7 @@ async fn run(folder: &Path, options: &ScanOptions) -> Report {
     let files = folder::walk(&[folder.to_owned()]);
     let registry = registry();
     let times = TimeCache::in_memory();
-    let asked = (options.ask != Ask::Nothing).then_some(Sources { registry: &registry, times: &times });
+    let asked = (options.ask != Ask::Nothing).then_some(Sources { registry: &registry, times: &times, sights: None });
     scan(&files, asked, options, &|_| true, &|_| {}).await
 }
 
@@ -231,7 +231,7 @@ async fn times_that_are_known_are_not_asked_again_s6_3() {
     Corpus { filter: "glob:1.*".into(), ..Corpus::new(4, registry.host()) }.write(folder.path()).unwrap();
     let files = folder::walk(&[folder.path().to_owned()]);
     let (client, times) = (self::registry(), TimeCache::in_memory());
-    let sources = Sources { registry: &client, times: &times };
+    let sources = Sources { registry: &client, times: &times, sights: None };
     scan(&files, Some(sources), &ScanOptions::new(now()), &|_| true, &|_| {}).await;
     assert!(registry.requests() <= 4 * (1 + 2 * 20), "{} requests, cold", registry.requests());
     let before = registry.requests();

@@ -139,7 +139,7 @@ impl<'a> Demo<'a> {
     }
 
     fn sources(&self) -> Sources<'_> {
-        Sources { registry: &self.registry, times: &self.times }
+        Sources { registry: &self.registry, times: &self.times, sights: None }
     }
 
     async fn scan(&self) -> Result<String, CliError> {

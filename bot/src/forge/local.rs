@@ -21,6 +21,10 @@ use crate::plan::BRANCH_PREFIX;
 /// How many refs are moved in one transaction. Each holds a lock file while it is prepared.
 const REFS_AT_ONCE: usize = 200;
 
+/// From what age on a lock on one of our branches is taken for a leftover, in seconds. Whoever moves a branch holds its
+/// lock for milliseconds; only a hook could hold it longer.
+const STALE_LOCK: i64 = 600;
+
 /// A git repository on this machine.
 pub struct Local {
     repository: gix::Repository,
@@ -82,7 +86,19 @@ pub enum MoveError {
         /// The work tree's folder.
         work_tree: PathBuf,
     },
-    /// It is not where it was, or cannot be locked or written.
+    /// Somebody has locked it, or was killed before it was unlocked again.
+    #[error(
+        "`{branch}` is locked by the file `{}`: if no git is at work there, one was killed; {todo}", .file.display()
+    )]
+    Locked {
+        /// The branch.
+        branch: String,
+        /// The lock.
+        file: PathBuf,
+        /// What to do about it.
+        todo: &'static str,
+    },
+    /// It is not where it was, or cannot be written.
     #[error("cannot move `{branch}`: {reason}")]
     Refused {
         /// The branch.
@@ -189,10 +205,12 @@ impl Local {
     }
 
     /// Carries out `moves`, each alone or not at all, and says for each whether it was done. A branch that is already
-    /// where it should go counts as moved. `at` is the time in the reflog.
+    /// where it should go counts as moved. `at` is the time now, and in the reflog. Locks on these branches that are
+    /// older than ten minutes are removed first.
     #[must_use]
     pub fn apply(&self, moves: &[RefMove], at: Timestamp) -> Vec<Result<(), MoveError>> {
         let checked_out = self.checked_out();
+        self.remove_stale_locks(moves, at);
         let mut results = Vec::with_capacity(moves.len());
         for chunk in moves.chunks(REFS_AT_ONCE) {
             let free = |step: &&RefMove| !checked_out.contains_key(&step.branch);
@@ -216,7 +234,37 @@ impl Local {
         if now == step.to {
             return Ok(());
         }
-        Err(MoveError::Refused { branch: step.branch.clone(), reason: format!("{error}") })
+        let branch = step.branch.clone();
+        let own = self.lock_of(&branch);
+        let packed = self.repository.common_dir().join("packed-refs.lock");
+        if own.exists() {
+            let todo = "wait ten minutes and run again, or remove the file";
+            return Err(MoveError::Locked { branch, file: own, todo });
+        }
+        if packed.exists() {
+            return Err(MoveError::Locked { branch, file: packed, todo: "then remove the file and run again" });
+        }
+        Err(MoveError::Refused { branch, reason: format!("{error}") })
+    }
+
+    /// Where git locks a branch.
+    fn lock_of(&self, branch: &str) -> PathBuf {
+        self.repository.common_dir().join(format!("refs/heads/{branch}.lock"))
+    }
+
+    /// Removes what killed processes left on the branches that are about to move.
+    fn remove_stale_locks(&self, moves: &[RefMove], now: Timestamp) {
+        for step in moves.iter().filter(|step| step.branch.starts_with(BRANCH_PREFIX)) {
+            let lock = self.lock_of(&step.branch);
+            let changed = fs::symlink_metadata(&lock).and_then(|data| data.modified());
+            let age = changed.ok().and_then(|time| Timestamp::try_from(time).ok()).map(|time| now.duration_since(time));
+            if age.is_some_and(|age| age.as_secs() > STALE_LOCK) {
+                match fs::remove_file(&lock) {
+                    Ok(()) => tracing::warn!(lock = %lock.display(), "removed a lock that a killed process left"),
+                    Err(error) => tracing::warn!(lock = %lock.display(), %error, "could not remove an old lock"),
+                }
+            }
+        }
     }
 
     fn edit<'a>(&self, moves: impl IntoIterator<Item = &'a RefMove>, at: Timestamp) -> Result<(), gix::Error> {

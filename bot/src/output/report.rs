@@ -296,11 +296,14 @@ pub fn nothing(view: &ScanView, paths: &str, all: bool, look: Look) -> String {
     wrap(&line, "", look.width) + &hint.replacen("hint:", &look.paint(style::GOOD, "hint:"), 1)
 }
 
+/// Failed containers that people are shown one by one.
+const MAX_FAILURES: usize = 20;
+
 /// Containers that failed, each with its reason. `path` gives a file's path as people can open it.
 #[must_use]
 pub fn failures(containers: &[&ContainerView], path: &dyn Fn(&str) -> String, look: Look) -> String {
     let mut out = String::new();
-    for container in containers {
+    for container in &containers[..containers.len().min(MAX_FAILURES)] {
         let word = container.status.map_or("", Status::as_str);
         let (id, name) = (escape(&container.workload.id), escape(&container.container));
         let heading = wrap(&format!("error: {id}, container {name}: {word}"), "", look.width);
@@ -315,6 +318,12 @@ pub fn failures(containers: &[&ContainerView], path: &dyn Fn(&str) -> String, lo
         if let Some(message) = &container.message {
             out.push_str(&wrap(&escape(message), "  ", look.width));
         }
+    }
+    // One registry that is down can fail thousands, all for the same reason.
+    if containers.len() > MAX_FAILURES {
+        let rest = count(containers.len() - MAX_FAILURES, "container", "containers");
+        let line = format!("\n… and {rest} more that failed; `--format json` lists all\n");
+        out.push_str(&look.paint(style::DIM, &line));
     }
     out
 }

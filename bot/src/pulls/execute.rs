@@ -117,6 +117,32 @@ pub async fn record(
     Ok(())
 }
 
+/// Writes down pull requests that were found by their branches, each at its head.
+///
+/// # Errors
+/// Where the store cannot be written; the next look finds them again.
+pub async fn record_found(
+    store: &Store,
+    repository: &str,
+    base: &str,
+    found: &[Record],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let numbers = store.record(repository, base, found, now).await?;
+    let outcomes: Vec<_> = found
+        .iter()
+        .zip(numbers)
+        .map(|(record, number)| Outcome {
+            number,
+            state: State::Open,
+            head: record.head.as_ref().map(|(id, _)| *id),
+            left_alone: None,
+            event: Some(("found".into(), "its branch is Leadsman's, and the store did not know it".into())),
+        })
+        .collect();
+    store.conclude(repository, &outcomes, now).await
+}
+
 /// The end or new beginning of a pull request. It is written down before a branch is deleted, so that a branch that
 /// we deleted is never taken for one that a person deleted.
 fn ended(decision: &Decision) -> Option<Outcome> {

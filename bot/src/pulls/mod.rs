@@ -1,7 +1,7 @@
 //! Pull requests: what is wanted against what is there, to actions with their reasons.
 //!
 //! This file is pure: [`settle`] says what became of the pull requests that were open, [`decide`] what to do next.
-//! [`survey`] reads the branches that they judge by, [`execute`] carries out what they say.
+//! [`survey`] reads the branches that they judge by, [`adopt`] finds those that the store lost, [`execute`] carries out what they say.
 //!
 //! Invariants, by number, each with a test:
 //!
@@ -18,6 +18,7 @@ use gix::ObjectId;
 
 use crate::plan::{Branch, Change, Intent, Key, Memory, Observed, Proposed};
 
+pub mod adopt;
 pub mod execute;
 pub mod survey;
 

@@ -1,4 +1,4 @@
-//! The only SQL: repositories, pull requests, the heads we made, and the history of decisions.
+//! The only SQL: repositories, pull requests, the heads we made, the history of decisions, and first sights of tags.
 //!
 //! Owns the data folder. One process at a time, held by a lock that names its holder; one connection writes, in
 //! transactions that begin `IMMEDIATE` and wait for nothing outside the database; others read. A transaction is on
@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use gix::ObjectId;
 use jiff::Timestamp;
+use leadsman_scanner::scan::Sights;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Row, SqlSafeStr, SqliteConnection};
@@ -33,12 +34,20 @@ const READERS: u32 = 4;
 const BUSY: Duration = Duration::from_secs(10);
 
 /// Every migration: version, name, up, down.
-const MIGRATIONS: &[(i64, &str, &str, &str)] = &[(
-    1,
-    "pulls",
-    include_str!("../../../migrations/sqlite/0001_pulls.up.sql"),
-    include_str!("../../../migrations/sqlite/0001_pulls.down.sql"),
-)];
+const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
+    (
+        1,
+        "pulls",
+        include_str!("../../../migrations/sqlite/0001_pulls.up.sql"),
+        include_str!("../../../migrations/sqlite/0001_pulls.down.sql"),
+    ),
+    (
+        2,
+        "sights",
+        include_str!("../../../migrations/sqlite/0002_sights.up.sql"),
+        include_str!("../../../migrations/sqlite/0002_sights.down.sql"),
+    ),
+];
 
 /// Why the store cannot be used.
 #[derive(Debug, Error)]
@@ -298,6 +307,44 @@ impl Store {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(fail)?;
         for outcome in outcomes {
             write_outcome(&mut transaction, repository, outcome, now).await.map_err(fail)?;
+        }
+        transaction.commit().await.map_err(fail)
+    }
+
+    /// When tags were first seen, of every image that was ever kept (S6.3).
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn sights(&self) -> Result<Sights, StoreError> {
+        let rows = sqlx::query("SELECT image, seen FROM sights")
+            .fetch_all(&self.readers)
+            .await
+            .map_err(sql("read when tags were first seen from"))?;
+        Ok(Sights::of(rows.iter().map(|row| (row.get(0), row.get(1)))))
+    }
+
+    /// Keeps what is new in `sights`, all or nothing; nothing is written where nothing is.
+    ///
+    /// # Errors
+    /// Where the database cannot be written; then nothing was, and what was new is lost.
+    pub async fn keep_sights(&self, sights: &Sights, now: Timestamp) -> Result<(), StoreError> {
+        let changed = sights.changed();
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let fail = |source| sql("write when tags were first seen to")(source);
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(fail)?;
+        for (image, seen) in changed {
+            sqlx::query(
+                "INSERT INTO sights (image, seen, updated_at) VALUES ($1, $2, $3) \
+                 ON CONFLICT (image) DO UPDATE SET seen = excluded.seen, updated_at = excluded.updated_at",
+            )
+            .bind(image)
+            .bind(seen)
+            .bind(now.as_millisecond())
+            .execute(&mut *transaction)
+            .await
+            .map_err(fail)?;
         }
         transaction.commit().await.map_err(fail)
     }

@@ -4,5 +4,6 @@
 //! is, and acts on the difference.
 
 pub mod pass;
+pub mod recognise;
 pub mod reconcile_pulls;
 pub mod scan_repository;

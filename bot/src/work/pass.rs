@@ -7,7 +7,8 @@ use thiserror::Error;
 
 use crate::forge::local::{BaseBranch, Local};
 use crate::render::Renderer;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
+use crate::work::recognise::recognise;
 use crate::work::reconcile_pulls::{ReconcileError, Reconciled, Scanned, reconcile_pulls};
 use crate::work::scan_repository::ScannedCommit;
 
@@ -17,6 +18,9 @@ pub enum PassError {
     /// The base commit cannot be read.
     #[error(transparent)]
     Commit(#[from] CommitError),
+    /// The store cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// Branches or the store cannot be read or written.
     #[error(transparent)]
     Reconcile(#[from] ReconcileError),
@@ -43,7 +47,7 @@ impl Pass {
     }
 }
 
-/// Makes one pass over `base` of `forge`.
+/// Makes one pass over `base` of `forge`. When tags were first seen comes from the store, whatever `sources` say.
 ///
 /// # Errors
 /// Where the base, the branches or the store cannot be read or written. What fails for one file, container or pull
@@ -59,9 +63,16 @@ pub async fn pass(
     let now: Timestamp = options.now;
     let renderer = Renderer::new()?;
     let files = CommitFiles::list(forge.repository(), base.id)?;
+    let told_by = options.clone();
+    let sights = store.sights().await?;
+    let sources = Sources { sights: Some(&sights), ..sources };
     let commit = ScannedCommit::scan(files, sources, options, progress).await;
+    // Before anything is done by them.
+    store.keep_sights(&sights, now).await?;
+    let tell = |_: &str, old: &str, new: &str| recognise(old, new, &told_by);
     let edit = |key: &_, proposed: &[_]| commit.edit(key, proposed);
-    let scanned = Scanned { observed: commit.observed(), unreadable: commit.unreadable(), edit: &edit };
+    let scanned =
+        Scanned { observed: commit.observed(), unreadable: commit.unreadable(), edit: &edit, recognise: &tell };
     let pulls = reconcile_pulls(forge, store, &renderer, &base, scanned, now).await?;
     Ok(Pass { base, report: commit.into_report(), pulls })
 }

@@ -13,6 +13,7 @@ use thiserror::Error;
 use crate::forge::commit::{Base, BuildError};
 use crate::forge::local::{BaseBranch, Local};
 use crate::plan::{self, Change, Intent, Key, Observed, Proposed};
+use crate::pulls::adopt::{Recognise, adopt};
 use crate::pulls::execute::{self, Done};
 use crate::pulls::{self, Facts, Wanted, survey::survey};
 use crate::render::Renderer;
@@ -26,6 +27,8 @@ pub struct Scanned<'a> {
     pub unreadable: BTreeSet<String>,
     /// Gives the new text of a file with the given changes, or says why it cannot be.
     pub edit: &'a EditFile<'a>,
+    /// Tells what leads from one text of a file to another.
+    pub recognise: &'a Recognise<'a>,
 }
 
 /// Turns a file and changes into its new text.
@@ -94,7 +97,14 @@ pub async fn reconcile_pulls(
 ) -> Result<Vec<Reconciled>, ReconcileError> {
     let repository = forge.identity();
     let mut known = store.pulls(repository, &base.name).await?;
-    let surveyed = survey(forge, base, &known).map_err(|error| ReconcileError::Branches(Box::new(error)))?;
+    let look = |known: &[_]| survey(forge, base, known).map_err(|error| ReconcileError::Branches(Box::new(error)));
+    let mut surveyed = look(&known)?;
+    let lost = adopt(forge, base, &known, &surveyed, scanned.recognise);
+    if !lost.is_empty() {
+        execute::record_found(store, repository, &base.name, &lost, now).await?;
+        known = store.pulls(repository, &base.name).await?;
+        surveyed = look(&known)?;
+    }
 
     let mut decisions = pulls::settle(&mut known, &scanned.observed, &surveyed);
     let intents = plan::plan(scanned.observed, &pulls::memories(&known));

@@ -1,8 +1,6 @@
 //! A decision put into words: the message beside a status, and a reason for every tag (S6.8).
 
-use super::{
-    Candidate, Choice, Contender, Created, Hold, Order, Outcome, Race, Reason, known_since, policy::write_age,
-};
+use super::{Candidate, Choice, Contender, Created, Hold, Order, Outcome, Race, Reason, policy::write_age};
 use crate::status::{Flag, Status, Verdict};
 
 impl Race<'_> {
@@ -43,6 +41,12 @@ impl Race<'_> {
                 }
             ),
             Status::NoMatch => format!("`{filter}` matches none of {}", tags(self.total - self.dropped)),
+            Status::NoCreationTime if self.stands_in => format!(
+                "`{filter}` matches {}, but none of them has a usable creation time, and which was there first is not \
+                 known either; the next tag to appear is taken for the newest, or name an order that needs no times with \
+                 the annotation `leadsman.dev/order.<container>`",
+                tags(self.matching)
+            ),
             Status::NoCreationTime if outcome.selected.is_none() => format!(
                 "`{filter}` matches {}, but none of them has a usable creation time; name an order that needs none with \
                  the annotation `leadsman.dev/order.<container>`",
@@ -147,7 +151,7 @@ impl Race<'_> {
 
     fn too_young(&self, candidate: &Candidate<'_>) -> String {
         let needed = write_age(self.policy.min_age.unwrap_or_default());
-        match known_since(candidate) {
+        match candidate.known_since() {
             Some(since) => format!("it is {} old and has to be {needed}", write_age(self.now.duration_since(since))),
             None => format!("its age is not known and has to be {needed}"),
         }
@@ -158,6 +162,9 @@ impl Race<'_> {
             Verdict::NoVersion => "it is no version to order by".to_owned(),
             Verdict::NoNumber => "it does not hold exactly one number to order by".to_owned(),
             Verdict::NoText => "the group to order by is not in it".to_owned(),
+            Verdict::NoCreationTime if self.stands_in => {
+                "when it was made is not known: it was there already when the image was first looked at".to_owned()
+            }
             Verdict::NoCreationTime => "it has no usable creation time".to_owned(),
             Verdict::Unavailable => match created {
                 Created::Unavailable(why) => format!("its metadata cannot be had: {why}"),

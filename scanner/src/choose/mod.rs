@@ -68,6 +68,15 @@ impl<'a> Candidate<'a> {
     pub fn new(tag: &'a str) -> Self {
         Self { tag, created: Created::NotAsked, first_seen: None, in_first_listing: false }
     }
+
+    /// From when its age counts (S6.7). A tag whose creation time is unknown is at least as old as its first sight.
+    pub(crate) fn known_since(&self) -> Option<Timestamp> {
+        match (self.created.time(), self.first_seen) {
+            (Some(created), Some(seen)) if !self.in_first_listing => Some(created.max(seen)),
+            (Some(created), _) => Some(created),
+            (None, seen) => seen,
+        }
+    }
 }
 
 /// The tag in the file.
@@ -183,17 +192,8 @@ impl<'a> Limits<'a> {
             return Some(Hold::Variant);
         }
         let min_age = self.policy.min_age?;
-        let old_enough = known_since(contender.candidate).is_some_and(|since| now.duration_since(since) >= min_age);
+        let old_enough = contender.candidate.known_since().is_some_and(|since| now.duration_since(since) >= min_age);
         (!old_enough).then_some(Hold::TooYoung)
-    }
-}
-
-/// From when a tag's age counts (S6.7). A tag whose creation time is unknown is at least as old as its first sight.
-fn known_since(candidate: &Candidate<'_>) -> Option<Timestamp> {
-    match (candidate.created.time(), candidate.first_seen) {
-        (Some(created), Some(seen)) if !candidate.in_first_listing => Some(created.max(seen)),
-        (Some(created), _) => Some(created),
-        (None, seen) => seen,
     }
 }
 
@@ -343,7 +343,8 @@ impl<'a> Race<'a> {
         let time = if is_current && let Some(Key::Time(time)) = &self.current_key {
             Some(*time)
         } else if self.stands_in {
-            candidate.first_seen
+            // Tags of the very first list may be of any age: none of them is known to be newer than another.
+            candidate.first_seen.filter(|_| !candidate.in_first_listing)
         } else {
             candidate.created.time()
         };

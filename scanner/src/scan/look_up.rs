@@ -3,10 +3,12 @@
 //! Owns what is asked and how often (S6.3). The choice itself is [`crate::choose`]'s. A tag list lives only while the
 //! containers of its image are decided, so memory does not grow with the number of images.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::pin;
 
+use super::sights::Seen;
 use super::{Finding, Latest, Progress, ScanOptions, Sources};
 use crate::choose::{Candidate, Choice, Created, Current, Order, Policy, choose, shortlist};
 use crate::reference::ImageName;
@@ -120,9 +122,13 @@ impl Image<'_> {
                 return members.iter().map(|member| (*member, fault())).collect();
             }
         };
+        let needs_times = members.iter().any(|member| findings[*member].container.steering.policy.needs_times());
+        let sights = self.sources.sights.filter(|_| needs_times);
+        // All tags are noted, whatever the filters: what a wider filter takes tomorrow is not new then.
+        let seen = sights.and_then(|sights| sights.see(self.name, list.iter(), self.options.now));
         let mut decisions = Vec::with_capacity(members.len());
         for member in members {
-            let decision = self.container(&findings[*member], &list).await;
+            let decision = self.container(&findings[*member], &list, seen.as_deref()).await;
             decisions.push((
                 *member,
                 decision.unwrap_or_else(|error| Decision::fault(Status::RegistryError, error.to_string())),
@@ -132,12 +138,21 @@ impl Image<'_> {
     }
 
     /// An error is a fault that may pass: half a picture is no ground for a choice (S6.3).
-    async fn container(self, finding: &Finding, list: &TagList) -> Result<Decision, RegistryError> {
+    async fn container(
+        self,
+        finding: &Finding,
+        list: &TagList,
+        seen: Option<&Seen>,
+    ) -> Result<Decision, RegistryError> {
         let container = &finding.container;
         let Some(tag) = container.tag.as_deref() else {
             return Ok(Decision::fault(Status::Untagged, "the image has no tag".into()));
         };
-        let policy = &container.steering.policy;
+        let policy = match &container.steering.policy {
+            policy if seen.is_some() => Cow::Owned(Policy { first_seen_stands_in: true, ..policy.clone() }),
+            policy => Cow::Borrowed(policy),
+        };
+        let (policy, seen) = (&*policy, seen.filter(|_| policy.needs_times()));
         let platform = container.steering.platform.as_ref().unwrap_or(&self.options.platform);
         let mut times = Times::new();
         if policy.needs_times() {
@@ -151,11 +166,11 @@ impl Image<'_> {
                 let looks = self.look(&short, platform).await?;
                 times.extend(short.iter().copied().zip(looks));
             } else {
-                self.look_until_old_enough(&short, policy, platform, &mut times).await?;
+                self.look_until_old_enough(&short, policy, platform, seen, &mut times).await?;
             }
         }
         loop {
-            let choice = self.choose(policy, tag, list, &times);
+            let choice = self.choose(policy, tag, list, &times, seen);
             // The winner's digest must be certain; one that moved may win no longer.
             if let Some(selected) = choice.selected.as_deref().filter(|_| policy.needs_times())
                 && let Some(selected) = list.iter().find(|tag| *tag == selected)
@@ -169,12 +184,11 @@ impl Image<'_> {
         }
     }
 
-    fn choose(self, policy: &Policy, tag: &str, list: &TagList, times: &Times<'_>) -> Choice {
-        let candidates: Vec<Candidate<'_>> = list
-            .iter()
-            .map(|tag| Candidate { created: times.get(tag).map_or(Created::NotAsked, created), ..Candidate::new(tag) })
-            .collect();
-        let current = Current { created: times.get(tag).map_or(Created::NotAsked, created), ..Current::new(tag) };
+    fn choose(self, policy: &Policy, tag: &str, list: &TagList, times: &Times<'_>, seen: Option<&Seen>) -> Choice {
+        let created = |tag| times.get(tag).map_or(Created::NotAsked, created);
+        let candidates: Vec<Candidate<'_>> = list.iter().map(|tag| candidate(tag, created(tag), seen)).collect();
+        let first_seen = seen.and_then(|seen| seen.of(tag).0);
+        let current = Current { tag, created: created(tag), first_seen };
         choose(policy, &current, &candidates, self.options.now, self.options.explain)
     }
 
@@ -192,11 +206,13 @@ impl Image<'_> {
         short: &[&'t str],
         policy: &Policy,
         platform: &Platform,
+        seen: Option<&Seen>,
         times: &mut Times<'t>,
     ) -> Result<(), RegistryError> {
         for tag in short {
             let Some(look) = self.look(&[tag], platform).await?.pop() else { continue };
-            let age = created(&look).time().map(|time| self.options.now.duration_since(time));
+            let since = candidate(tag, created(&look), seen).known_since();
+            let age = since.map(|since| self.options.now.duration_since(since));
             let old_enough = age.zip(policy.min_age).is_some_and(|(age, least)| age >= least);
             times.insert(tag, look);
             if old_enough {
@@ -246,6 +262,12 @@ impl Image<'_> {
         }
         Ok(Decision { status, flags, message, latest: Some(latest), reasons })
     }
+}
+
+/// A tag with what is known of it.
+fn candidate<'t>(tag: &'t str, created: Created, seen: Option<&Seen>) -> Candidate<'t> {
+    let (first_seen, in_first_listing) = seen.map_or((None, false), |seen| seen.of(tag));
+    Candidate { tag, created, first_seen, in_first_listing }
 }
 
 /// What a look says of a tag's creation time.

@@ -9,6 +9,7 @@
 mod edit;
 mod look_up;
 mod read;
+mod sights;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use jiff::Timestamp;
 
 pub use self::edit::{FileEdit, Refusal, edit_file};
 pub use self::read::{Read, ReadFile, read};
+pub use self::sights::Sights;
 use crate::choose::Reason;
 use crate::detect::{Container, DetectOptions};
 use crate::diagnostic::{Diagnostic, Level};
@@ -150,6 +152,9 @@ pub struct Sources<'a> {
     pub registry: &'a Registry,
     /// What is known of creation times, and what becomes known.
     pub times: &'a TimeCache,
+    /// When tags were first seen, and what is seen now, for callers that keep it. It stands in where no matching tag
+    /// has a creation time (S6.3), and counts for minimum ages (S6.7).
+    pub sights: Option<&'a Sights>,
 }
 
 /// How far a scan has come, for whoever watches.
