@@ -1,6 +1,8 @@
 //! `leadsman update` where things go wrong: killed, on a full disk, among files that cannot be read. Whatever happens,
 //! each file is the old one or the new one, and what could be done was done.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
