@@ -79,17 +79,19 @@ pub(super) async fn inspect(
         (std::cell::Cell::new(0), std::cell::Cell::new(0), std::cell::Cell::new(Instant::now()));
     let report = scan(files, sources, options, narrow, &|step| match step {
         Progress::Read { images } => {
+            tracing::info!(images, "the manifests are read");
             total.set(images);
             started.set(Instant::now());
         }
-        Progress::LookedUp(_) => {
+        Progress::LookedUp(image) => {
+            tracing::info!(%image, "looked up");
             done.set(done.get() + 1);
             bar.set(done.get(), total.get());
         }
     })
     .await;
     if let Some(Err(error)) = sources.map(|sources| sources.times.save(options.now)) {
-        tracing::warn!(%error, "creation times could not be kept, the next run asks for them again");
+        context.warn(&format!("creation times could not be kept ({error}); the next run asks for them again"));
     }
     let asked = if sources.is_some() { Asked::For(started.get().elapsed()) } else { Asked::No };
     (report, asked)

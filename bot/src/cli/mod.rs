@@ -59,7 +59,7 @@ struct Global {
     /// The configuration file, instead of `leadsman.yaml` in your configuration folder [env: LEADSMAN_CONFIG]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Say more: -v for what is done, -vv and -vvv for every detail
+    /// Say more: -v for each image, -vv for each request, -vvv for every detail
     #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
     verbose: u8,
     /// Say errors only: no notes, no progress
@@ -248,7 +248,7 @@ fn clap_color(arguments: &[std::ffi::OsString]) -> clap::ColorChoice {
 
 /// Logs to standard error: warnings, or what `-v` or `LEADSMAN_LOG` ask for.
 fn start_log(context: &Context) -> Result<(), CliError> {
-    use tracing_subscriber::filter::{EnvFilter, LevelFilter};
+    use tracing_subscriber::filter::EnvFilter;
     let format =
         || tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(context.ui.err.color).with_target(true);
     if let Some(directives) = context.environment.get("LEADSMAN_LOG") {
@@ -260,13 +260,14 @@ fn start_log(context: &Context) -> Result<(), CliError> {
         format().with_env_filter(filter).init();
         return Ok(());
     }
-    let level = match context.ui.verbosity {
+    let directives = match context.ui.verbosity {
         // Without a subscriber every event costs one comparison and nothing else.
         Verbosity::Quiet | Verbosity::Normal => return Ok(()),
-        Verbosity::Verbose(1) => LevelFilter::INFO,
-        Verbosity::Verbose(2) => LevelFilter::DEBUG,
-        Verbosity::Verbose(_) => LevelFilter::TRACE,
+        Verbosity::Verbose(1) => "warn,leadsman=info,leadsman_scanner=info",
+        // Our own words first: those of the libraries are details.
+        Verbosity::Verbose(2) => "warn,leadsman=debug,leadsman_scanner=debug",
+        Verbosity::Verbose(_) => "debug,leadsman=trace,leadsman_scanner=trace",
     };
-    format().with_max_level(level).init();
+    format().with_env_filter(EnvFilter::new(directives)).init();
     Ok(())
 }

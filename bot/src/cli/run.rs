@@ -62,8 +62,12 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
     let bar = Progress::new(&context.ui, "asking registries");
     let (total, done) = (Cell::new(0), Cell::new(0));
     let progress = |step: Step<'_>| match step {
-        Step::Read { images } => total.set(images),
-        Step::LookedUp(_) => {
+        Step::Read { images } => {
+            tracing::info!(images, "the manifests are read");
+            total.set(images);
+        }
+        Step::LookedUp(image) => {
+            tracing::info!(%image, "looked up");
             done.set(done.get() + 1);
             bar.set(done.get(), total.get());
         }
@@ -71,7 +75,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
     let result = pass(&forge, base, &store, sources, inspection::options(&config, now), &progress).await;
     drop(bar);
     if let Err(error) = times.save(now) {
-        tracing::warn!(%error, "creation times could not be kept, the next run asks for them again");
+        context.warn(&format!("creation times could not be kept ({error}); the next run asks for them again"));
     }
     store.close().await;
     let view = RunView::of(

@@ -137,6 +137,14 @@ mod tests {
     }
 
     #[test]
+    fn a_file_in_no_folder_is_named() {
+        let mut message = Diagnostic::new(leadsman_scanner::diagnostic::Code::UnquotedTag, "apps/a.yaml", "no quotes");
+        (message.line, message.column) = (Some(3), Some(7));
+        let text = diagnostic(&message, None, Look::PLAIN);
+        assert_eq!(text, "warning[unquoted-tag]: no quotes\n  --> apps/a.yaml:3:7\n");
+    }
+
+    #[test]
     fn the_mark_stands_under_the_place() {
         assert_eq!(at("a: 1\nimage: x:1\n", 2, 8, None), "  --> a.yaml:2:8\n  |\n2 | image: x:1\n  |        ^\n");
     }

@@ -64,6 +64,26 @@ fn scan_lists_what_there_is_and_what_is_newer() {
 }
 
 #[test]
+fn verbosity_tells_images_then_requests_and_no_query() {
+    let (home, _registry) = home();
+    assert_eq!(home.run(&["scan"]).err, "");
+    let images = home.run(&["-v", "scan"]).err;
+    assert!(images.contains("looked up") && images.contains("/apps/a") && !images.contains("asked"), "{images}");
+    let requests = home.run(&["-vv", "scan"]).err;
+    assert_eq!(requests.matches("asked method=GET").count(), 2, "{requests}");
+    assert!(requests.contains("path=\"/v2/apps/a/tags/list\"") && !requests.contains("n=1000"), "{requests}");
+}
+
+#[test]
+fn messages_name_files_as_they_can_be_opened() {
+    let (home, _registry) = home();
+    home.write("work/apps/c.yaml", release("c", AUTOMATED, "    image: 127.0.0.1:1/apps/c:1.0.0\n"));
+    let update = home.run(&["update", "--dry-run", "apps"]);
+    assert_eq!(update.code, 1);
+    assert!(update.err.contains("--> apps/c.yaml:11:12\n"), "{}", update.err);
+}
+
+#[test]
 fn check_explain_and_offline() {
     let (home, registry) = home();
     assert_eq!(home.run(&["scan", "--check"]).code, 3);

@@ -14,6 +14,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{AUTHORIZATION, HeaderMap, LOCATION};
 use reqwest::{Certificate, Client, Method, Request, StatusCode, redirect};
+use tokio::time::Instant;
 use url::Url;
 
 use super::error::{innermost, printable};
@@ -154,7 +155,10 @@ impl Transport {
             *request.headers_mut() = headers.clone();
             *request.body_mut() = body.take().map(Into::into);
             self.requests.fetch_add(1, Ordering::Relaxed);
-            let answer = self.client(&url)?.execute(request).await.map_err(|error| self.classify(error))?;
+            let started = Instant::now();
+            let answer = self.client(&url)?.execute(request).await.map_err(|error| self.classify(error));
+            log(&method, &url, &answer, started);
+            let answer = answer?;
             let Some(next) = redirect_target(&url, answer.status(), answer.headers())? else {
                 return self.read(answer, &method, limit, secure).await;
             };
@@ -312,6 +316,16 @@ fn read_certificates(path: &Path) -> Result<Vec<Certificate>, TransportError> {
     match Certificate::from_pem_bundle(&text) {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
         _ => Err(TransportError::Configuration(format!("the CA file `{shown}` holds no certificate in PEM form"))),
+    }
+}
+
+/// Logs a request without its query, which may be a signature of a redirect, and without any header.
+fn log(method: &Method, url: &Url, answer: &Result<reqwest::Response, TransportError>, started: Instant) {
+    let (host, path) = (authority(url), url.path());
+    let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    match answer {
+        Ok(answer) => tracing::debug!(%method, host, path, status = answer.status().as_u16(), elapsed_ms, "asked"),
+        Err(error) => tracing::debug!(%method, host, path, ?error, elapsed_ms, "asked in vain"),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Each file's text and tree are dropped before its thread takes the next one, so memory holds one file per thread
 //! and the containers of all. The order of the result does not depend on the threads.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,6 +11,7 @@ use super::ScanOptions;
 use crate::detect::across::Across;
 use crate::detect::{Container, Detected, detect};
 use crate::diagnostic::Diagnostic;
+use crate::filter::Filter;
 use crate::manifest;
 use crate::source::{self, Files};
 
@@ -53,14 +55,21 @@ pub fn read(files: &dyn Files, options: &ScanOptions) -> Read {
     let next = AtomicUsize::new(0);
     let work = || {
         let mut buffer = Vec::new();
-        let mut found = Vec::new();
+        let mut filters = HashMap::new();
+        let mut found: Vec<Outcome> = Vec::new();
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
             if index >= files.len() {
                 return found;
             }
             buffer.clear();
-            found.extend(read_one(files, index, &mut buffer, options));
+            let mut outcome = read_one(files, index, &mut buffer, options);
+            for container in
+                outcome.iter_mut().flat_map(|outcome| &mut outcome.detected).flat_map(|it| &mut it.containers)
+            {
+                share(&mut filters, &mut container.steering.policy.filter);
+            }
+            found.extend(outcome);
         }
     };
     let threads = options.threads.clamp(1, files.len().max(1));
@@ -77,6 +86,16 @@ pub fn read(files: &dyn Files, options: &ScanOptions) -> Read {
     });
     outcomes.sort_unstable_by_key(|outcome| outcome.index);
     gather(files, outcomes)
+}
+
+/// Keeps one filter of those that were written alike: a thousand releases have a handful of them.
+fn share(filters: &mut HashMap<String, Filter>, filter: &mut Filter) {
+    match filters.get(filter.text()) {
+        Some(known) => *filter = known.clone(),
+        None => {
+            filters.insert(filter.text().to_owned(), filter.clone());
+        }
+    }
 }
 
 /// `None` where the file is passed over (S1.3).

@@ -105,6 +105,17 @@ fn a_terminal_names_a_workload_once_and_is_never_exceeded() {
 }
 
 #[test]
+fn a_narrow_terminal_keeps_the_arrow_the_file_and_the_flags() {
+    let mut update = container("chart-image", Status::Update, Some("3.0.5-alpine"));
+    update.tag = Some("3.0.0-alpine".into());
+    update.flags = vec![Flag::UnquotedTag];
+    let text = scan_table(&view(vec![update]), usual(), at(70));
+    assert!(text.contains("3.0.0… → 3.0.5…"), "{text}");
+    assert!(text.contains("podinfo.yaml\n"), "{text}");
+    assert!(text.contains("\n    ! unquoted-tag\n") && !text.contains("FLAGS"), "{text}");
+}
+
+#[test]
 fn every_status_has_a_sign_and_its_word() {
     for status in Status::ALL {
         let text = scan_table(&view(vec![container("c", *status, None)]), usual(), Look::PLAIN);
