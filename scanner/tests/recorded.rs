@@ -1,6 +1,6 @@
 //! Compares filters with the recorded answers of the libraries whose meaning they keep (`tests/recorders`).
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use leadsman_scanner::filter::Filter;
 

@@ -24,15 +24,13 @@ use nix::sys::time::TimeValLike as _;
 
 const ROUNDS: usize = 9;
 
-/// What is measured.
-type Work<'a> = &'a dyn Fn(&[String]);
-
 fn main() {
     let corpus = Corpus { files: 1_000, images: 1_000, bytes: 5_000, ..Corpus::new(10_000, "registry.example.com") };
     let texts: Vec<String> = (0..corpus.files).map(|file| corpus.text(file)).collect();
     let bytes: usize = texts.iter().map(String::len).sum();
     println!("{} releases in {} files, {:.1} MB", corpus.releases, corpus.files, bytes as f64 / 1e6);
 
+    type Work<'a> = &'a dyn Fn(&[String]);
     let measured: [(&str, Work<'_>); 4] =
         [("floor", &floor), ("read", &read), ("read and detect", &whole), ("the same, 2 threads", &threads)];
     let mut best = [f64::INFINITY; 4];

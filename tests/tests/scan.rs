@@ -1,6 +1,6 @@
 //! The whole pipeline over folders and real answers: how often registries are asked, and what each status needs.
 
-#![allow(clippy::unwrap_used, reason = "a story that fails should end the test")]
+#![expect(clippy::unwrap_used, reason = "a test that fails may panic")]
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use leadsman_scanner::registry::{DockerConfig, Registry, RegistryOptions, TimeCache};
-use leadsman_scanner::scan::{Ask, Latest, Report, ScanOptions, Sources, edit_file, scan};
+use leadsman_scanner::scan::{Ask, Latest, Report, ScanOptions, Sights, Sources, edit_file, scan};
 use leadsman_scanner::source::folder;
 use leadsman_scanner::status::{Flag, Status};
 use leadsman_tests::corpus::Corpus;
@@ -309,4 +309,37 @@ async fn an_encrypted_document_is_not_edited_whatever_its_status_s1_7() {
     assert_eq!(edited.text, text);
     assert_eq!(edited.refused[0].status, Status::EditRefused);
     assert!(edited.refused[0].reason.contains("SOPS"), "{:?}", edited.refused);
+}
+
+#[tokio::test]
+async fn a_minimum_age_counts_from_the_first_sight_s6_7() {
+    let server = Distribution::start(Access::Anonymous).unwrap();
+    let pusher = Pusher::new(server.address, None);
+    let push = |tag: &str| {
+        let times = Times { config: Some("2025-01-01T00:00:00Z"), ..Times::default() };
+        pusher.image("app", Some(tag), Format::Oci, times).unwrap();
+    };
+    ["1.0.0", "1.1.0"].into_iter().for_each(push);
+    let folder = tempfile::tempdir().unwrap();
+    let annotations =
+        format!("{AUTOMATED}    filter.fluxcd.io/chart-image: semver:~1\n    leadsman.dev/min-age.chart-image: 1d\n");
+    let text = release("app", &annotations, &format!("    image: {}/app:1.0.0\n", server.host()));
+    fs::write(folder.path().join("app.yaml"), text).unwrap();
+    let files = folder::walk(&[folder.path().to_owned()]);
+    let (registry, times, sights) = (registry(), TimeCache::in_memory(), Sights::default());
+    let chosen = async |hours: i64, sights: Option<&Sights>| {
+        let sources = Sources { registry: &registry, times: &times, sights };
+        let options = ScanOptions::new(now() + jiff::SignedDuration::from_hours(hours));
+        let report = scan(&files, Some(sources), &options, &|_| true, &|_| {}).await;
+        (report.findings[0].status.unwrap(), report.findings[0].latest.as_ref().unwrap().tag.clone())
+    };
+    // Of what was always there, the creation counts.
+    assert_eq!(chosen(0, Some(&sights)).await, (Status::Update, "1.1.0".into()));
+    // What was built long ago and is published only now is young, and the next best is found behind it.
+    push("1.2.0");
+    assert_eq!(chosen(1, Some(&sights)).await, (Status::Update, "1.1.0".into()));
+    assert_eq!(chosen(24, Some(&sights)).await, (Status::Update, "1.1.0".into()));
+    assert_eq!(chosen(25, Some(&sights)).await, (Status::Update, "1.2.0".into()));
+    // Who keeps nothing has the creation only.
+    assert_eq!(chosen(1, None).await, (Status::Update, "1.2.0".into()));
 }

@@ -1,7 +1,7 @@
 //! `leadsman update` where things go wrong: killed, on a full disk, among files that cannot be read. Whatever happens,
 //! each file is the old one or the new one, and what could be done was done.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "a test that fails may panic")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -50,11 +50,11 @@ fn manifests(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     files(folder).into_iter().filter(|(path, _)| path.extension().is_some_and(|it| it == "yaml")).collect()
 }
 
-/// The bytes of a file before and after.
-type OldAndNew = (Vec<u8>, Vec<u8>);
+/// Each file before and after a whole update.
+type OldAndNew = BTreeMap<PathBuf, (Vec<u8>, Vec<u8>)>;
 
 /// What every file is before and after a whole update.
-fn old_and_new(corpus: &Corpus) -> (tempfile::TempDir, BTreeMap<PathBuf, OldAndNew>) {
+fn old_and_new(corpus: &Corpus) -> (tempfile::TempDir, OldAndNew) {
     let folder = tempfile::tempdir().unwrap();
     corpus.write(folder.path()).unwrap();
     let both = manifests(folder.path())
@@ -190,7 +190,7 @@ fn what_cannot_be_read_is_said_and_the_rest_is_done() {
     std::os::unix::fs::symlink(outside.path(), at("out")).unwrap();
     std::os::unix::fs::symlink(outside.path().join("outside.yaml"), at("link.yaml")).unwrap();
     fs::write(at("secret.yaml"), &good).unwrap();
-    fs::set_permissions(at("secret.yaml"), fs::Permissions::from_mode(0o0)).unwrap();
+    fs::set_permissions(at("secret.yaml"), fs::Permissions::from_mode(0o000)).unwrap();
     let is_root = fs::read(at("secret.yaml")).is_ok();
 
     let path = folder.path().to_str().unwrap();

@@ -200,6 +200,8 @@ pub fn detect(manifest: &Manifest<'_>, options: &DetectOptions) -> Detected {
         }
     }
     let mut found = detection.found;
+    // Kept for every file of a scan, and most files have one.
+    found.containers.shrink_to_fit();
     found.diagnostics.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
     found
 }

@@ -155,6 +155,7 @@ fn parse_comparators(text: &str, names_a_date: &mut bool) -> Result<Vec<Comparat
         rest = skip_space(after);
         rest = rest.strip_prefix(',').unwrap_or(rest);
     }
+    comparators.shrink_to_fit();
     Ok(comparators)
 }
 

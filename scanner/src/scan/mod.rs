@@ -210,7 +210,7 @@ pub async fn scan(
 ) -> Report {
     let read = read(files, options);
     let mut report = Report {
-        findings: Vec::new(),
+        findings: Vec::with_capacity(read.files.iter().map(|file| file.containers.len()).sum()),
         files: Vec::with_capacity(read.files.len()),
         diagnostics: read.diagnostics,
         summary: Summary { files: read.parsed, workloads: read.workloads, ..Summary::default() },
