@@ -38,7 +38,9 @@ fn choosing(criterion: &mut Criterion) {
     let now: Timestamp = "2026-06-01T12:00:00Z".parse().unwrap();
     let mut group = criterion.benchmark_group("filters");
     for filter in ["semver:~1.0", "glob:1.0.*", "regex:^1\\.0\\.(?P<order>[0-9]+)$"] {
-        group.bench_function(format!("parse {filter}"), |bench| bench.iter(|| Filter::parse(black_box(filter)).unwrap()));
+        group.bench_function(format!("parse {filter}"), |bench| {
+            bench.iter(|| Filter::parse(black_box(filter)).unwrap())
+        });
         let policy = Policy::new(Filter::parse(filter).unwrap());
         let current = Current::new("1.0.7");
         group.bench_function(format!("choose among 50 by {filter}"), |bench| {

@@ -16,10 +16,8 @@ fn edit(text: &str, tag: &str, digest: &Digest) -> (Edited, Vec<Container>, Vec<
     let wanted: Vec<usize> = (0..containers.len())
         .filter(|index| containers[*index].tag_place.is_some() && containers[*index].uneditable.is_none())
         .collect();
-    let updates: Vec<Update<'_>> = wanted
-        .iter()
-        .map(|index| Update { container: &containers[*index], tag, digest: Some(digest) })
-        .collect();
+    let updates: Vec<Update<'_>> =
+        wanted.iter().map(|index| Update { container: &containers[*index], tag, digest: Some(digest) }).collect();
     let edited = apply(&manifest, &containers, &updates);
     (edited, containers, wanted)
 }

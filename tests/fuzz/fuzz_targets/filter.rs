@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 use leadsman_scanner::{
-    choose::{Candidate, Created, Current, Policy, choose},
+    choose::{Candidate, Current, Policy, choose},
     filter::Filter,
 };
 use libfuzzer_sys::fuzz_target;
@@ -18,11 +18,9 @@ fuzz_target!(|text: &str| {
     }
     let policy = Policy::new(filter);
     let now = Timestamp::from_second(1_800_000_000).expect("a time in range");
-    let current = Current { tag: current, created: Created::NotAsked };
+    let current = Current::new(current);
     let ask = |tags: &mut dyn Iterator<Item = &&str>| {
-        let candidates: Vec<_> = tags
-            .map(|tag| Candidate { tag, created: Created::NotAsked, first_seen: None, in_first_listing: true })
-            .collect();
+        let candidates: Vec<_> = tags.map(|tag| Candidate::new(tag)).collect();
         choose(&policy, &current, &candidates, now, true).selected
     };
     assert_eq!(ask(&mut tags.iter()), ask(&mut tags.iter().rev()));
