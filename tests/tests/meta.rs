@@ -21,6 +21,9 @@ fn files(folders: &[&str], endings: &[&str]) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut open: Vec<PathBuf> = folders.iter().map(|folder| root().join(folder)).collect();
     while let Some(path) = open.pop() {
+        if path.is_dir() && path.ends_with("target") {
+            continue;
+        }
         if path.is_dir() {
             open.extend(fs::read_dir(&path).expect("a readable folder").map(|entry| entry.expect("an entry").path()));
         } else if endings.iter().any(|ending| path.to_string_lossy().ends_with(ending)) {
@@ -194,6 +197,48 @@ fn pure_modules_stay_pure() {
     }
     assert!(faults.is_empty(), "pure modules reach outside: {faults:#?}");
     assert_eq!(seen.len(), PURE.len(), "some of {PURE:?} are gone; seen {seen:?}");
+}
+
+/// Every subcommand as the program knows it, with its words (`config show`) and its own flags.
+fn commands() -> Vec<(String, Vec<String>)> {
+    fn walk(command: &clap::Command, words: &str, found: &mut Vec<(String, Vec<String>)>) {
+        for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set() && sub.get_name() != "help") {
+            let words = format!("{words} {}", sub.get_name()).trim().to_owned();
+            let flags = sub.get_arguments().filter(|it| !it.is_global_set() && !it.is_hide_set());
+            let flags = flags.filter_map(|it| it.get_long()).filter(|it| *it != "help").map(|it| format!("--{it}"));
+            found.push((words.clone(), flags.collect()));
+            walk(sub, &words, found);
+        }
+    }
+    let mut found = Vec::new();
+    walk(&leadsman::cli::command(), "", &mut found);
+    assert!(found.len() > 10, "{found:?}");
+    found
+}
+
+#[test]
+fn every_command_and_flag_is_documented_and_tested() {
+    let page = fs::read_to_string(root().join("docs/cli.md")).expect("docs/cli.md");
+    let tests = test_text();
+    let mut missing = Vec::new();
+    for (words, flags) in commands() {
+        if !page.contains(&format!("leadsman {words}")) {
+            missing.push(format!("docs/cli.md: leadsman {words}"));
+        }
+        let called = words.split(' ').map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ");
+        if !tests.contains(&called) {
+            missing.push(format!("no test runs {called}"));
+        }
+        for flag in flags {
+            if !page.contains(&flag) {
+                missing.push(format!("docs/cli.md: {flag} of {words}"));
+            }
+            if !tests.contains(&format!("\"{flag}\"")) {
+                missing.push(format!("no test uses {flag} of {words}"));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
 }
 
 #[test]

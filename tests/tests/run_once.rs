@@ -496,6 +496,11 @@ fn the_demo_shows_everything_and_leaves_nothing() {
     assert!(text.lines().count() <= 110, "{} lines", text.lines().count());
     assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0);
 
+    let text = demo(&["--keep"]);
+    let left: Vec<_> = std::fs::read_dir(temporary.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(left.len() == 1 && text.contains(left[0].to_str().unwrap()), "{left:?} is not named in:\n{text}");
+    assert!(left[0].join("fleet.git").is_dir());
+
     let kept = temporary.path().join("kept");
     demo(&["--dir", kept.to_str().unwrap()]);
     let log = leadsman_tests::repository::run(&kept.join("fleet.git"), &["for-each-ref", "refs/heads/leadsman/"]);
