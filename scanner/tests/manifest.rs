@@ -1,5 +1,7 @@
 //! Text to tree: places, values, aliases, limits and faults.
 
+use std::fs;
+
 use leadsman_scanner::diagnostic::Code;
 use leadsman_scanner::manifest::{CoreType, Kind, Layout, Limits, Manifest, NodeId, Style, Tree, parse};
 
@@ -276,5 +278,17 @@ fn documents_count_as_readers_count_them() {
         ("a: 1\n...\n---\nb: 1\n", 2),
     ] {
         assert_eq!(read(text).tree.documents().len(), count, "{text:?}");
+    }
+}
+
+/// What fuzzing found: a lone carriage return ends a line for the parser, and documents stay in order (S1.3).
+#[test]
+fn documents_follow_each_other_whatever_ends_their_lines_s1_3() {
+    for entry in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/cases/fuzz")).unwrap() {
+        let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+        let manifest = parse(&text, &Limits::default());
+        let documents = manifest.tree.documents();
+        assert!(documents.windows(2).all(|pair| pair[0].bytes.end == pair[1].bytes.start), "{text:?}: {documents:?}");
+        assert_eq!(documents.last().map(|document| document.bytes.end), Some(text.len()), "{text:?}");
     }
 }

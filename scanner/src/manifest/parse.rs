@@ -355,9 +355,7 @@ impl<'t, 'd> Builder<'t, 'd> {
 
     fn open_document(&mut self, start: usize) {
         let start = if self.tree.documents.is_empty() { 0 } else { start };
-        if let Some(before) = self.tree.documents.last_mut() {
-            before.bytes.end = start;
-        }
+        let start = self.end_document_before(start);
         self.open = Some(Open {
             start,
             nodes: self.tree.nodes.len(),
@@ -409,10 +407,17 @@ impl<'t, 'd> Builder<'t, 'd> {
         self.diagnostics.push(diagnostic);
     }
 
+    /// Ends the last document where the next one starts, and returns that place: documents follow each other, whatever
+    /// places the parser names.
+    fn end_document_before(&mut self, start: usize) -> usize {
+        let Some(before) = self.tree.documents.last_mut() else { return start };
+        let start = start.max(before.bytes.start);
+        before.bytes.end = start;
+        start
+    }
+
     fn push_document(&mut self, start: usize, root: Option<NodeId>, nodes: std::ops::Range<u32>, broken: bool) {
-        if let Some(before) = self.tree.documents.last_mut() {
-            before.bytes.end = start;
-        }
+        let start = self.end_document_before(start);
         let index = saturate(self.tree.documents.len());
         let bytes = start..self.tree.text.len();
         self.tree.documents.push(Document { index, root, bytes, template: false, broken, nodes });
@@ -471,12 +476,14 @@ fn tag_kind(tag: Option<&Tag>) -> TagKind {
     })
 }
 
+/// Where a line begins, from 1, as the parser counts: a lone carriage return ends a line too.
 fn line_start(text: &str, line: u32) -> usize {
-    let skip = (line as usize).saturating_sub(1);
-    if skip == 0 {
-        return 0;
-    }
-    memchr::memchr_iter(b'\n', text.as_bytes()).nth(skip - 1).map_or(text.len(), |at| at + 1)
+    let bytes = text.as_bytes();
+    let ends = memchr::memchr2_iter(b'\n', b'\r', bytes)
+        .filter(|at| bytes[*at] == b'\n' || bytes.get(at + 1) != Some(&b'\n'))
+        .map(|at| at + 1);
+    let Some(skip) = (line as usize).checked_sub(2) else { return 0 };
+    ends.skip(skip).next().unwrap_or(text.len())
 }
 
 /// A hash of a key; only its speed matters, for equal prints are compared in full, and large mappings are sorted.
