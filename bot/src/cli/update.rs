@@ -3,13 +3,14 @@
 use leadsman_scanner::detect::Container;
 use leadsman_scanner::reference::{ImageName, KnownHosts};
 use leadsman_scanner::scan::{Finding, Report, Sources};
+use leadsman_scanner::status::Status;
 
 use super::inspection::{self, Paths};
 use super::{Context, Outcome};
 use crate::clock;
 use crate::output::diff::unified;
 use crate::output::error::CliError;
-use crate::output::json::{self, ChangeView, ScanView, UpdateView};
+use crate::output::json::{self, ChangeView, ContainerView, ScanView, UpdateView};
 use crate::output::text::nearest;
 use crate::output::{Exit, Format, Look, report};
 use crate::update::{Mode, Updated, update};
@@ -133,7 +134,9 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
     let failures = scanned.failures() + faults.len();
     let diff_look = if args.format == Format::Json { Look::PLAIN } else { context.ui.out };
     let changes = changes(&updated, &scanned, diff_look);
-    let view = UpdateView { scan: ScanView::of(scanned, false, |finding| narrow.takes(&finding.container)), changes };
+    drop(updated);
+    let mut view =
+        UpdateView { scan: ScanView::of(scanned, false, |finding| narrow.takes(&finding.container)), changes };
     match args.format {
         Format::Json => context.print(&json::document(&view))?,
         Format::Human if mode == Mode::Diff => {
@@ -143,15 +146,17 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
         }
         Format::Human => {
             let look = context.ui.out;
+            let line = report::written(&view, mode, asked, look);
+            // Of ten thousand, only those that failed are told of from here on; the table needs the room.
+            view.scan.containers.retain(is_failed);
+            view.scan.containers.shrink_to_fit();
             let table = report::changes_table(&view.changes, look);
             let gap = if table.is_empty() { "" } else { "\n" };
-            let line = report::written(&view, mode, asked, look);
             context.print(&format!("{table}{gap}{line}"))?;
         }
     }
     if args.format == Format::Human {
-        let failed: Vec<_> =
-            view.scan.containers.iter().filter(|it| it.status.is_some_and(|status| status.is_failure())).collect();
+        let failed: Vec<_> = view.scan.containers.iter().filter(|container| is_failed(container)).collect();
         context.say(&report::failures(&failed, &|name| inspection::path_of(&files, name), context.ui.err));
         inspection::show(&view.scan.diagnostics, &files, false, context);
     }
@@ -159,6 +164,10 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
         context.ui.say(&CliError::failed(fault.to_string()).render(context.ui.err));
     }
     Ok(if failures > 0 { Exit::Partly } else { Exit::Done })
+}
+
+fn is_failed(container: &ContainerView) -> bool {
+    container.status.is_some_and(Status::is_failure)
 }
 
 /// One entry per tag, in the order of the report.

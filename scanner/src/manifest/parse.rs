@@ -479,11 +479,11 @@ fn tag_kind(tag: Option<&Tag>) -> TagKind {
 /// Where a line begins, from 1, as the parser counts: a lone carriage return ends a line too.
 fn line_start(text: &str, line: u32) -> usize {
     let bytes = text.as_bytes();
-    let ends = memchr::memchr2_iter(b'\n', b'\r', bytes)
+    let mut ends = memchr::memchr2_iter(b'\n', b'\r', bytes)
         .filter(|at| bytes[*at] == b'\n' || bytes.get(at + 1) != Some(&b'\n'))
         .map(|at| at + 1);
     let Some(skip) = (line as usize).checked_sub(2) else { return 0 };
-    ends.skip(skip).next().unwrap_or(text.len())
+    ends.nth(skip).unwrap_or(text.len())
 }
 
 /// A hash of a key; only its speed matters, for equal prints are compared in full, and large mappings are sorted.
