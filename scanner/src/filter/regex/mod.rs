@@ -94,7 +94,7 @@ pub enum RegexError {
     /// More than 1,000 repetitions, alone or by nesting, or a lower end above the upper one.
     #[error("`{0}` is no count of repetitions, or exceeds 1,000 together with those inside")]
     RepeatCount(String),
-    /// Deeper than [`syntax::MAX_DEPTH`].
+    /// Groups nested deeper than 200 levels.
     #[error("groups are nested more than {} deep", syntax::MAX_DEPTH)]
     TooDeep,
     /// The translated or compiled pattern exceeds its limit.
