@@ -19,7 +19,7 @@ use leadsman_scanner::status::Status;
 const ATTEMPTS: usize = 3;
 
 /// Threads that write; more than processors, because a journal that is written once serves all that wait for it.
-const WRITERS: usize = 16;
+const WRITERS: usize = 8;
 
 /// What is done with the new texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +62,7 @@ pub fn update(
     let writers: Vec<Writer> = roots.iter().map(|root| Writer::new(tree_of(root))).collect();
     let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::with_capacity(todo.len())));
     let work = || {
-        while let Some(file) = todo.get(next.fetch_add(1, Ordering::Relaxed)) {
+        while let Some(file) = spread(next.fetch_add(1, Ordering::Relaxed), todo.len()).and_then(|at| todo.get(at)) {
             let entry = &files.files[file.index];
             let job = Job { files, entry, index: file.index, writer: &writers[entry.root], options, wanted, mode };
             let updated = job.run(&report.findings[file.findings.clone()], file.findings.start);
@@ -79,6 +79,15 @@ pub fn update(
     done.sort_by_key(|updated| updated.index);
     let faults = writers.into_iter().flat_map(Writer::finish).collect();
     (done, faults)
+}
+
+/// The place of the `turn`th of `count` files, so that those that are written at a time lie far apart: a folder is locked
+/// while one of its files takes its place, and neighbours would wait for each other. `None` after the last.
+fn spread(turn: usize, count: usize) -> Option<usize> {
+    let (whole, rest) = (count / WRITERS, count % WRITERS);
+    let (row, column) = (turn / WRITERS, turn % WRITERS);
+    let place = column * whole + column.min(rest) + row;
+    (turn < count).then_some(place)
 }
 
 /// The tree that links below a path must not leave: the path itself where it is a folder; for a file the working
@@ -158,5 +167,19 @@ enum Fault {
 impl Fault {
     fn unreadable(diagnostic: Diagnostic) -> Self {
         Self::Lasting(diagnostic.message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_has_its_turn_once() {
+        for count in 0..50 {
+            let mut places: Vec<usize> = (0..count + 9).filter_map(|turn| spread(turn, count)).collect();
+            places.sort_unstable();
+            assert_eq!(places, (0..count).collect::<Vec<_>>(), "{count} files");
+        }
     }
 }

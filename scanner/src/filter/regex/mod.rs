@@ -13,7 +13,7 @@ use thiserror::Error;
 /// The compiled size that a pattern may have, in bytes.
 const SIZE_LIMIT: usize = 10 << 20;
 
-/// Enough for [`syntax::MAX_DEPTH`] groups with all they are wrapped in.
+/// Enough for `syntax::MAX_DEPTH` groups with all they are wrapped in.
 const NEST_LIMIT: u32 = 2_000;
 
 /// A compiled pattern.
