@@ -121,6 +121,11 @@ fn corpus(corpus: &Corpus) -> (tempfile::TempDir, String) {
     (folder, path)
 }
 
+/// Waits until everything written so far is on the disk.
+fn settle() {
+    assert!(Command::new("sync").status().unwrap().success());
+}
+
 /// Reading and detecting, beside the bare parser on the same bytes.
 fn detect(bench: &mut Bench) {
     let (_folder, path) =
@@ -227,11 +232,14 @@ fn update(bench: &mut Bench) {
     let measured = bench.measured();
     let (mut ours, mut floor) = (Vec::new(), Vec::new());
     for _ in 0..4 {
+        // What is measured is writing files that have long been on the disk, as those in a checkout have.
         let (_folder, path) = corpus(&made);
+        settle();
         ours.push(measured.run(&[0], leadsman(), &["update", &path]));
         let changed = fs::read_to_string(PathBuf::from(&path).join("cluster-0/release-7.yaml")).unwrap();
         assert!(changed.contains("tag: 1.0.49 # kept"), "{changed}");
         let (_folder, path) = corpus(&made);
+        settle();
         floor.push(measured.run(&[0], Path::new(FLOOR), &["write", &path, "tag: 1.0.0", "tag: 1.0.49", "2"]));
     }
     let (ours, floor) = (Figures::of(&ours[1..]), Figures::of(&floor[1..]));
