@@ -11,15 +11,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use leadsman_scanner::diagnostic::Diagnostic;
 use leadsman_scanner::scan::{FileEdit, Finding, Refusal, Report, ScanOptions, edit_file};
 use leadsman_scanner::source::folder::{FileEntry, FolderFiles};
-use leadsman_scanner::source::write::{Fingerprint, WriteError, Writer};
+use leadsman_scanner::source::write::{Fingerprint, Staged, Synced, WriteError, Writer};
 use leadsman_scanner::source::{Files, decode};
 use leadsman_scanner::status::Status;
+use thiserror::Error;
 
 /// How often a file is read again because somebody else wrote it.
 const ATTEMPTS: usize = 3;
 
-/// Threads that write; more than processors, because a journal that is written once serves all that wait for it.
-const WRITERS: usize = 8;
+/// Threads that write: while one waits for the disk, others prepare what it shall write next.
+const WRITERS: usize = 4;
+
+/// Files that a thread writes before it syncs the first of them, so that the disk's journal is written once for all.
+/// Each is open for so long.
+const BATCH: usize = 32;
 
 /// What is done with the new texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,15 +67,19 @@ pub fn update(
     let writers: Vec<Writer> = roots.iter().map(|root| Writer::new(tree_of(root))).collect();
     let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::with_capacity(todo.len())));
     let work = || {
-        while let Some(file) = spread(next.fetch_add(1, Ordering::Relaxed), todo.len()).and_then(|at| todo.get(at)) {
-            let entry = &files.files[file.index];
-            let job = Job { files, entry, index: file.index, writer: &writers[entry.root], options, wanted, mode };
-            let updated = job.run(&report.findings[file.findings.clone()], file.findings.start);
-            done.lock().unwrap_or_else(PoisonError::into_inner).push(updated);
+        while let Some(batch) = todo.chunks(BATCH).nth(next.fetch_add(1, Ordering::Relaxed)) {
+            let jobs = batch.iter().map(|file| {
+                let entry = &files.files[file.index];
+                let findings = &report.findings[file.findings.clone()];
+                let (index, start, writer) = (file.index, file.findings.start, &writers[entry.root]);
+                Job { files, entry, index, findings, start, writer, options, wanted, mode }
+            });
+            let updated = run(jobs.collect());
+            done.lock().unwrap_or_else(PoisonError::into_inner).extend(updated);
         }
     };
     std::thread::scope(|scope| {
-        for _ in 1..WRITERS.min(todo.len()) {
+        for _ in 1..WRITERS.min(todo.len().div_ceil(BATCH)) {
             scope.spawn(work);
         }
         work();
@@ -79,15 +88,6 @@ pub fn update(
     done.sort_by_key(|updated| updated.index);
     let faults = writers.into_iter().flat_map(Writer::finish).collect();
     (done, faults)
-}
-
-/// The place of the `turn`th of `count` files, so that those that are written at a time lie far apart: a folder is locked
-/// while one of its files takes its place, and neighbours would wait for each other. `None` after the last.
-fn spread(turn: usize, count: usize) -> Option<usize> {
-    let (whole, rest) = (count / WRITERS, count % WRITERS);
-    let (row, column) = (turn / WRITERS, turn % WRITERS);
-    let place = column * whole + column.min(rest) + row;
-    (turn < count).then_some(place)
 }
 
 /// The tree that links below a path must not leave: the path itself where it is a folder; for a file the working
@@ -107,79 +107,109 @@ struct Job<'a> {
     files: &'a FolderFiles,
     entry: &'a FileEntry,
     index: usize,
+    findings: &'a [Finding],
+    /// The place of the first finding in the report.
+    start: usize,
     writer: &'a Writer,
     options: &'a ScanOptions,
     wanted: &'a (dyn Fn(&Finding) -> bool + Sync),
     mode: Mode,
 }
 
-impl Job<'_> {
-    /// `start` is the place of the first finding in the report.
-    fn run(&self, findings: &[Finding], start: usize) -> Updated {
-        let mut reason = String::new();
-        for _ in 0..ATTEMPTS {
-            match self.attempt(findings, start) {
-                Ok(updated) => return updated,
-                Err(Fault::Changed(error)) => reason = error.to_string(),
-                Err(Fault::Lasting(text)) => {
-                    reason = text;
-                    break;
-                }
+/// Updates the files of these jobs: all are written before the first is synced, and all synced before the first takes
+/// its place. One that somebody else wrote meanwhile has further attempts.
+fn run(mut jobs: Vec<Job<'_>>) -> Vec<Updated> {
+    let mut done = Vec::with_capacity(jobs.len());
+    let mut attempt = 0;
+    while !jobs.is_empty() {
+        attempt += 1;
+        let written: Vec<_> = jobs.into_iter().map(|job| (job.write(), job)).collect();
+        let synced: Vec<_> = written.into_iter().map(|(written, job)| (written.and_then(Written::sync), job)).collect();
+        jobs = Vec::new();
+        for (synced, job) in synced {
+            match synced.and_then(Written::put_in_place) {
+                Ok(updated) => done.push(updated),
+                Err(Fault::Changed(_)) if attempt < ATTEMPTS => jobs.push(job),
+                Err(fault) => done.push(job.refused(&fault)),
             }
         }
-        let is_wanted = |finding: &Finding| finding.status == Some(Status::Update) && (self.wanted)(finding);
-        let all = findings.iter().enumerate().filter(|(_, finding)| is_wanted(finding));
-        let refused = all.map(|(position, _)| (start + position, Status::EditRefused, reason.clone())).collect();
-        Updated { index: self.index, applied: Vec::new(), refused, texts: None }
     }
+    done
+}
 
-    fn attempt(&self, findings: &[Finding], start: usize) -> Result<Updated, Fault> {
+impl<'a> Job<'a> {
+    /// Makes the new text and, where it is to be written, writes it beside the file.
+    fn write(&self) -> Result<Written<Staged<'a>>, Fault> {
         let mut bytes = Vec::new();
         self.files.read(self.index, &mut bytes).map_err(Fault::unreadable)?;
         let text = decode(&bytes).map_err(Fault::unreadable)?;
         let FileEdit { text: new, applied, refused, also_changed: _ } =
-            edit_file(text, findings, self.wanted, self.options);
-        if self.mode == Mode::Write && new != text {
-            self.writer.replace(&self.entry.path, &Fingerprint::of(&bytes), &new).map_err(|error| match error {
-                error @ WriteError::Changed { .. } => Fault::Changed(error),
-                error => Fault::Lasting(error.to_string()),
-            })?;
-        }
+            edit_file(text, self.findings, self.wanted, self.options);
+        let is_changed = self.mode == Mode::Write && new != text;
+        let file =
+            is_changed.then(|| self.writer.stage(&self.entry.path, Fingerprint::of(&bytes), &new)).transpose()?;
         let refused =
-            refused.into_iter().map(|Refusal { position, status, reason }| (start + position, status, reason));
-        Ok(Updated {
+            refused.into_iter().map(|Refusal { position, status, reason }| (self.start + position, status, reason));
+        let updated = Updated {
             index: self.index,
-            applied: applied.into_iter().map(|position| start + position).collect(),
+            applied: applied.into_iter().map(|position| self.start + position).collect(),
             refused: refused.collect(),
             texts: (self.mode == Mode::Diff).then(|| (text.to_owned(), new)),
-        })
+        };
+        Ok(Written { file, updated })
+    }
+
+    /// All that was wanted in the file is refused.
+    fn refused(&self, fault: &Fault) -> Updated {
+        let is_wanted = |finding: &Finding| finding.status == Some(Status::Update) && (self.wanted)(finding);
+        let all = self.findings.iter().enumerate().filter(|(_, finding)| is_wanted(finding));
+        let refused =
+            all.map(|(position, _)| (self.start + position, Status::EditRefused, fault.to_string())).collect();
+        Updated { index: self.index, applied: Vec::new(), refused, texts: None }
+    }
+}
+
+/// What was made of a file, and its new content on the way there, if it is written at all.
+struct Written<F> {
+    file: Option<F>,
+    updated: Updated,
+}
+
+impl<'w> Written<Staged<'w>> {
+    fn sync(self) -> Result<Written<Synced<'w>>, Fault> {
+        Ok(Written { file: self.file.map(Staged::sync).transpose()?, updated: self.updated })
+    }
+}
+
+impl Written<Synced<'_>> {
+    fn put_in_place(self) -> Result<Updated, Fault> {
+        self.file.map(Synced::put_in_place).transpose()?;
+        Ok(self.updated)
     }
 }
 
 /// Why a file could not be updated.
+#[derive(Debug, Error)]
 enum Fault {
     /// Somebody wrote it; worth another try.
+    #[error("{0}")]
     Changed(WriteError),
     /// Another try would not help.
+    #[error("{0}")]
     Lasting(String),
+}
+
+impl From<WriteError> for Fault {
+    fn from(error: WriteError) -> Self {
+        match error {
+            error @ WriteError::Changed { .. } => Self::Changed(error),
+            error => Self::Lasting(error.to_string()),
+        }
+    }
 }
 
 impl Fault {
     fn unreadable(diagnostic: Diagnostic) -> Self {
         Self::Lasting(diagnostic.message)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_file_has_its_turn_once() {
-        for count in 0..50 {
-            let mut places: Vec<usize> = (0..count + 9).filter_map(|turn| spread(turn, count)).collect();
-            places.sort_unstable();
-            assert_eq!(places, (0..count).collect::<Vec<_>>(), "{count} files");
-        }
     }
 }

@@ -38,7 +38,7 @@ fn names(folder: &Path) -> Vec<String> {
 /// Replaces one file, with a writer of its own.
 fn replace(tree: &Path, path: &Path) -> Result<(), WriteError> {
     let writer = Writer::new(tree);
-    let result = writer.replace(path, &old(), NEW);
+    let result = writer.replace(path, old(), NEW);
     let errors = writer.finish();
     assert!(errors.is_empty(), "{errors:?}");
     result
@@ -163,13 +163,13 @@ fn many_threads_share_a_writer_s7_5() {
             let writer = &writer;
             scope.spawn(move || {
                 for path in chunk {
-                    writer.replace(path, &old(), NEW).unwrap();
+                    writer.replace(path, old(), NEW).unwrap();
                 }
             });
         }
     });
     // One that is named twice has changed by then.
-    let again = writer.replace(&paths[0], &old(), NEW);
+    let again = writer.replace(&paths[0], old(), NEW);
     assert!(matches!(again, Err(WriteError::Changed { .. })), "{again:?}");
     assert!(writer.finish().is_empty());
     assert!(paths.iter().all(|path| fs::read_to_string(path).unwrap() == NEW));
@@ -187,7 +187,7 @@ fn child_that_replaces_files() {
         let writer = Writer::new(&folder);
         let read = Fingerprint::of(texts[0].as_bytes());
         for name in names(&folder).iter().filter(|name| name.ends_with(".yaml")) {
-            if let Err(error) = writer.replace(&folder.join(name), &read, &texts[1]) {
+            if let Err(error) = writer.replace(&folder.join(name), read.clone(), &texts[1]) {
                 println!("error: {error}");
                 std::process::exit(3);
             }

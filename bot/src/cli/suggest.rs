@@ -135,7 +135,7 @@ impl<'a> Search<'a> {
     fn replace(&self, index: usize, old: &[u8], new: &str) -> Result<(), String> {
         let entry = &self.files.files[index];
         let writer = Writer::new(crate::update::tree_of(&self.roots[entry.root]));
-        writer.replace(&entry.path, &Fingerprint::of(old), new).map_err(|error| error.to_string())?;
+        writer.replace(&entry.path, Fingerprint::of(old), new).map_err(|error| error.to_string())?;
         writer.finish().first().map_or(Ok(()), |error| Err(error.to_string()))
     }
 }

@@ -5,7 +5,8 @@
 //!
 //! 1. A new file beside it is made, exclusively, under a name that no reader of manifests takes for one; it is locked,
 //!    so that another run can tell it from a leftover. It gets the owner and the mode of the old one, and the new text.
-//! 2. It is synced. Callers with many files do this on many threads, for a journal is then written once for several.
+//! 2. It is synced. With many files all are written before the first is synced, for a journal is then written once for
+//!    all of them: stage each, then sync each, then put each in place.
 //! 3. The old file is read once more; if it is not what the edit was made from, the edit is dropped.
 //! 4. The new file is renamed over the old one. [`Writer::finish`] syncs the renaming.
 //!
@@ -23,6 +24,9 @@ use thiserror::Error;
 
 const PREFIX: &str = ".leadsman-";
 const SUFFIX: &str = ".tmp";
+
+/// What is being done while a new text goes to the disk.
+const WRITING: &str = "write the new text of";
 
 /// How many directories are synced at the same time: a journal is then written once for many of them.
 const SYNCS: usize = 16;
@@ -152,35 +156,38 @@ impl Writer {
     ///
     /// # Errors
     /// Why the file stays as it was.
-    pub fn replace(&self, path: &Path, read: &Fingerprint, new: &str) -> Result<(), WriteError> {
-        let (path, old) = &self.resolve(path)?;
+    pub fn replace(&self, path: &Path, read: Fingerprint, new: &str) -> Result<(), WriteError> {
+        self.stage(path, read, new)?.sync()?.put_in_place()
+    }
+
+    /// Writes the new content of the file `path` beside it, and leaves the file as it is. What else holds for
+    /// [`Writer::replace`] holds here. Dropping the result removes what was written.
+    ///
+    /// # Errors
+    /// Why the file stays as it was.
+    pub fn stage(&self, path: &Path, read: Fingerprint, new: &str) -> Result<Staged<'_>, WriteError> {
+        let (path, old) = self.resolve(path)?;
         if !old.is_file() {
-            return Err(WriteError::NotAFile { path: path.clone() });
+            return Err(WriteError::NotAFile { path });
         }
-        let links = platform::links(old);
+        let links = platform::links(&old);
         if links > 1 {
-            return Err(WriteError::HardLinked { path: path.clone(), links });
+            return Err(WriteError::HardLinked { path, links });
         }
-        let directory = directory_of(path);
+        let directory = directory_of(&path);
         self.enter(directory);
 
-        let (mut file, now) = create(directory).map_err(WriteError::at("create a temporary file beside", path))?;
+        let (mut file, now) = create(directory).map_err(WriteError::at("create a temporary file beside", &path))?;
         // The owner first: changing it can take bits off the mode.
         let owned =
-            platform::keep_owner(file.as_file(), &now, old).map_err(WriteError::at("keep the owner of", path))?;
+            platform::keep_owner(file.as_file(), &now, &old).map_err(WriteError::at("keep the owner of", &path))?;
         if owned || now.permissions() != old.permissions() {
             let kept = file.as_file().set_permissions(old.permissions());
-            kept.map_err(WriteError::at("keep the mode of", path))?;
+            kept.map_err(WriteError::at("keep the mode of", &path))?;
         }
-        file.write_all(new.as_bytes()).map_err(WriteError::at("write the new text of", path))?;
-        file.as_file().sync_all().map_err(WriteError::at("write the new text of", path))?;
-
-        if !is_unchanged(path, old, read).map_err(WriteError::at("read", path))? {
-            return Err(WriteError::Changed { path: path.clone() });
-        }
-        file.persist(path).map_err(|error| WriteError::new("replace", path, error.error))?;
-        lock(&self.directories).insert(directory.to_owned(), true);
-        Ok(())
+        file.write_all(new.as_bytes()).map_err(WriteError::at(WRITING, &path))?;
+        platform::begin_to_sync(file.as_file());
+        Ok(Staged { writer: self, file, path, old, read })
     }
 
     /// Syncs every directory in which a file was replaced, once.
@@ -232,6 +239,49 @@ impl Writer {
         if let Err(error) = sweep(directory) {
             tracing::debug!(directory = %directory.display(), %error, "cannot look for leftover temporary files");
         }
+    }
+}
+
+/// The new content of a file, written beside it and not yet in its place. Dropped, it is removed.
+#[derive(Debug)]
+pub struct Staged<'w> {
+    writer: &'w Writer,
+    file: NamedTempFile,
+    path: PathBuf,
+    old: Metadata,
+    read: Fingerprint,
+}
+
+impl<'w> Staged<'w> {
+    /// Waits until the new content is on the disk.
+    ///
+    /// # Errors
+    /// Why the file stays as it was.
+    pub fn sync(self) -> Result<Synced<'w>, WriteError> {
+        self.file.as_file().sync_all().map_err(WriteError::at(WRITING, &self.path))?;
+        Ok(Synced(self))
+    }
+}
+
+/// The new content of a file, on the disk beside it. Dropped, it is removed.
+#[derive(Debug)]
+pub struct Synced<'w>(Staged<'w>);
+
+impl Synced<'_> {
+    /// Gives the new content the file's name, if the file still is what was read.
+    ///
+    /// # Errors
+    /// Why the file stays as it was.
+    pub fn put_in_place(self) -> Result<(), WriteError> {
+        let Staged { writer, file, path, old, read } = self.0;
+        if !is_unchanged(&path, &old, &read).map_err(WriteError::at("read", &path))? {
+            return Err(WriteError::Changed { path });
+        }
+        file.persist(&path).map_err(|error| WriteError::new("replace", &path, error.error))?;
+        if let Some(written) = lock(&writer.directories).get_mut(directory_of(&path)) {
+            *written = true;
+        }
+        Ok(())
     }
 }
 
@@ -330,6 +380,16 @@ mod platform {
         }
     }
 
+    /// Has the system begin to write the file to the disk, where it can be told to: without that it would look for the
+    /// file's place on the disk only when it is synced, and write its journal anew for each of many.
+    pub(super) fn begin_to_sync(file: &File) {
+        // Refused by file systems that know no such advice. It is one, so nothing is lost.
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        let _ = file;
+    }
+
     pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
         File::open(directory)?.sync_all()
     }
@@ -352,6 +412,8 @@ mod platform {
     pub(super) fn keep_owner(_: &File, _: &Metadata, _: &Metadata) -> io::Result<bool> {
         Ok(false)
     }
+
+    pub(super) fn begin_to_sync(_: &File) {}
 
     pub(super) fn sync_directory(_: &Path) -> io::Result<()> {
         Ok(())
