@@ -28,7 +28,7 @@ pub(super) async fn look_up(
     asked: &[usize],
     sources: Sources<'_>,
     options: &ScanOptions,
-    progress: &dyn Fn(Progress<'_>),
+    progress: &(dyn Fn(Progress<'_>) + Sync),
 ) -> usize {
     let mut images: Vec<(&ImageName, Vec<usize>)> = Vec::new();
     let mut places: HashMap<&ImageName, usize> = HashMap::new();

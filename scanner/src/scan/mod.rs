@@ -205,8 +205,8 @@ pub async fn scan(
     files: &dyn Files,
     sources: Option<Sources<'_>>,
     options: &ScanOptions,
-    narrow: &dyn Fn(&Container) -> bool,
-    progress: &dyn Fn(Progress<'_>),
+    narrow: &(dyn Fn(&Container) -> bool + Sync),
+    progress: &(dyn Fn(Progress<'_>) + Sync),
 ) -> Report {
     let read = read(files, options);
     let mut report = Report {
