@@ -21,6 +21,9 @@ use crate::forge::place::{BaseBranch, Branches, ByBranch, Place};
 use crate::forge::{Answer, BranchMove, ErrorKind, ForgeError, ForgePull, NewPull, PullEdit};
 use crate::plan::BRANCH_PREFIX;
 
+pub mod forge;
+pub mod merge;
+
 /// How many refs are moved in one transaction. Each holds a lock file while it is prepared.
 const REFS_AT_ONCE: usize = 200;
 
