@@ -140,7 +140,7 @@ impl<'a> Demo<'a> {
     }
 
     fn sources(&self) -> Sources<'_> {
-        Sources { registry: &self.registry, times: &self.times, sights: None }
+        Sources { registry: &self.registry, times: &self.times, sights: None, lists: None }
     }
 
     async fn scan(&self) -> Result<String, CliError> {

@@ -54,7 +54,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
     })?;
     let registry = config.registry(&context.environment)?;
     let times = config.times();
-    let sources = Sources { registry: &registry, times: &times, sights: None };
+    let sources = Sources { registry: &registry, times: &times, sights: None, lists: None };
     let now = clock::now();
     let holder = format!("process {}, `leadsman run`, since {now:.0}", std::process::id());
     let store = Store::open(&data, &holder).await.map_err(|error| CliError::failed(error.to_string()))?;

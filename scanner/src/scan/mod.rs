@@ -24,7 +24,7 @@ use crate::detect::{Container, DetectOptions};
 use crate::diagnostic::{Diagnostic, Level};
 use crate::manifest::Limits;
 use crate::reference::{Digest, ImageName};
-use crate::registry::{Platform, Registry, TimeCache};
+use crate::registry::{Lists, Platform, Registry, TimeCache};
 use crate::source::{self, Files};
 use crate::status::{Flag, Status};
 
@@ -155,6 +155,8 @@ pub struct Sources<'a> {
     /// When tags were first seen, and what is seen now, for callers that keep it. It stands in where no matching tag
     /// has a creation time (S6.3), and counts for minimum ages (S6.7).
     pub sights: Option<&'a Sights>,
+    /// Lists of tags that are kept between scans, for callers that renew them.
+    pub lists: Option<&'a Lists>,
 }
 
 /// How far a scan has come, for whoever watches.
