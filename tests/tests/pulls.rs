@@ -11,7 +11,7 @@ use leadsman::forge::commit::Base;
 use leadsman::forge::local::Local;
 use leadsman::forge::place::Place;
 use leadsman::plan::{Change, Evidence, Key, Observed, Outlook, Proposed, Version};
-use leadsman::pulls::{self, Facts, execute, survey::survey};
+use leadsman::pulls::{self, Facts, Wishes, execute, survey::survey};
 use leadsman::render::Renderer;
 use leadsman::store::Store;
 use leadsman::work::reconcile_pulls::{Edited, Reconciled, Scanned, reconcile_pulls};
@@ -96,8 +96,14 @@ impl World {
         let edit = |key: &Key, proposed: &[Proposed]| {
             self.edit(key, proposed).map(|text| Edited { text, follows: Vec::new() })
         };
-        let scanned =
-            Scanned { observed: self.observed(), unreadable, edit: &edit, labels: &[], recognise: &|_, _, _| None };
+        let scanned = Scanned {
+            observed: self.observed(),
+            unreadable,
+            edit: &edit,
+            wishes: &Wishes::default(),
+            labels: &[],
+            recognise: &|_, _, _| None,
+        };
         let renderer = Renderer::new().unwrap();
         let done = reconcile_pulls(&forge, &store, &renderer, &base, scanned, now()).await.unwrap();
         store.close().await;
@@ -509,6 +515,7 @@ async fn look_and_die_after(world: &World, steps: usize) {
         wanted: &wanted,
         unreadable: &unreadable,
         surveyed: &surveyed,
+        wishes: &Wishes::default(),
     };
     decisions.extend(pulls::decide(&facts));
     let built = Base::read(&repository, base.id).unwrap();

@@ -301,6 +301,21 @@ pub fn memories(pulls: &[Pull]) -> BTreeMap<Key, Memory> {
     memories
 }
 
+/// What people asked for beyond what is to be proposed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// Branches that are to be rebuilt on the base's head.
+    pub rebuild: BTreeSet<Key>,
+    /// Branches that are to be made anew, whatever people put there.
+    pub recreate: BTreeSet<Key>,
+    /// Branches that are not to be rebuilt.
+    pub held: BTreeSet<Key>,
+    /// Pull requests whose merge was asked for: what they propose stays (C3.1).
+    pub frozen: BTreeSet<Key>,
+    /// Why nothing is to be opened; none: it may be.
+    pub paused: Option<String>,
+}
+
 /// Everything that [`decide`] judges by.
 pub struct Facts<'a> {
     /// The name of the base branch.
@@ -315,6 +330,8 @@ pub struct Facts<'a> {
     pub unreadable: &'a BTreeSet<String>,
     /// The branches.
     pub surveyed: &'a Surveyed,
+    /// What people asked for.
+    pub wishes: &'a Wishes,
 }
 
 impl Facts<'_> {
@@ -366,7 +383,14 @@ fn about_open(facts: &Facts<'_>, pull: &Pull) -> (Action, String) {
         None => Some("the workload is gone from the base, or no longer automated"),
     };
     if let Head::Foreign { id } = head {
-        return (Action::LeaveAlone, format!("its branch has commit {}, which is not Leadsman's", short(*id)));
+        let may_go = over.is_none()
+            && facts.wanted.contains_key(&pull.key)
+            && !facts.surveyed.checked_out.contains_key(&pull.branch);
+        return if facts.wishes.recreate.contains(&pull.key) && may_go {
+            (Action::Move { from: Some(*id) }, "it was asked to be made anew".into())
+        } else {
+            (Action::LeaveAlone, format!("its branch has commit {}, which is not Leadsman's", short(*id)))
+        };
     }
     let checked_out = facts.surveyed.checked_out.get(&pull.branch);
     match (over, facts.wanted.get(&pull.key), head) {
@@ -377,8 +401,19 @@ fn about_open(facts: &Facts<'_>, pull: &Pull) -> (Action, String) {
         (Some(reason), _, _) => (Action::Close { state: State::Closed, delete: None }, reason.to_owned()),
         (None, None, _) => keep("its texts could not be written"),
         (None, Some(wanted), Head::Ours { id, content_print, outdated }) => {
-            let why = if *content_print != wanted.content_print {
+            let wishes = facts.wishes;
+            let is_asked_for = wishes.rebuild.contains(&pull.key) || wishes.recreate.contains(&pull.key);
+            let is_new = *content_print != wanted.content_print;
+            if is_new && wishes.frozen.contains(&pull.key) {
+                return keep("there is something newer, and a merge of this was asked for");
+            }
+            if (is_new || *outdated) && wishes.held.contains(&pull.key) && !is_asked_for {
+                return keep("it is held");
+            }
+            let why = if is_new {
                 "there is something newer"
+            } else if is_asked_for {
+                "a rebuild was asked for"
             } else if *outdated {
                 "its file changed on the base"
             } else if pull.text_print != wanted.text_print {
@@ -403,6 +438,9 @@ fn about_none(facts: &Facts<'_>, key: &Key) -> Option<(Action, String)> {
         Intent::Nothing(_) | Intent::Unknown(_) => return None,
     }
     facts.wanted.get(key)?;
+    if let Some(why) = &facts.wishes.paused {
+        return Some((Action::HoldBack, why.clone()));
+    }
     let branch = Branch::of(facts.base, key);
     let found = match facts.surveyed.head(branch.as_str()) {
         Head::Missing => None,

@@ -6,6 +6,7 @@ use leadsman_scanner::source::commit::{CommitError, CommitFiles};
 use thiserror::Error;
 
 use crate::forge::place::{BaseBranch, Place};
+use crate::pulls::Wishes;
 use crate::render::Renderer;
 use crate::store::{Store, StoreError};
 use crate::work::recognise::recognise;
@@ -75,6 +76,7 @@ pub async fn pass(
         observed: commit.observed(),
         unreadable: commit.unreadable(),
         edit: &edit,
+        wishes: &Wishes::default(),
         labels: &[],
         recognise: &tell,
     };

@@ -16,7 +16,7 @@ use crate::forge::place::{BaseBranch, Place};
 use crate::plan::{self, Change, Intent, Key, Observed, Proposed};
 use crate::pulls::adopt::{Recognise, adopt};
 use crate::pulls::execute::{self, Done};
-use crate::pulls::{self, Facts, State, Wanted, survey::survey};
+use crate::pulls::{self, Facts, State, Wanted, Wishes, survey::survey};
 use crate::render::Renderer;
 use crate::store::{Store, StoreError};
 
@@ -28,6 +28,8 @@ pub struct Scanned<'a> {
     pub unreadable: BTreeSet<String>,
     /// Gives the new text of a file with the given changes, or says why it cannot be.
     pub edit: &'a EditFile<'a>,
+    /// What people asked for.
+    pub wishes: &'a Wishes,
     /// Labels that every pull request is to have.
     pub labels: &'a [String],
     /// Tells what leads from one text of a file to another.
@@ -126,6 +128,7 @@ pub async fn reconcile_pulls(
         wanted: &wanted,
         unreadable: &scanned.unreadable,
         surveyed: &surveyed,
+        wishes: scanned.wishes,
     }));
 
     let mut prepared = {
