@@ -330,7 +330,7 @@ async fn a_minimum_age_counts_from_the_first_sight_s6_7() {
     let annotations =
         format!("{AUTOMATED}    filter.fluxcd.io/chart-image: semver:~1\n    leadsman.dev/min-age.chart-image: 1d\n");
     let text = release("app", &annotations, &format!("    image: {}/app:1.0.0\n", server.host()));
-    fs::write(folder.path().join("app.yaml"), text).unwrap();
+    fs::write(folder.path().join("app.yaml"), &text).unwrap();
     let files = folder::walk(&[folder.path().to_owned()]);
     let (registry, times, sights) = (registry(), TimeCache::in_memory(), Sights::default());
     let chosen = async |hours: i64, sights: Option<&Sights>| {
@@ -346,6 +346,16 @@ async fn a_minimum_age_counts_from_the_first_sight_s6_7() {
     assert_eq!(chosen(1, Some(&sights)).await, (Status::Update, "1.1.0".into()));
     assert_eq!(chosen(24, Some(&sights)).await, (Status::Update, "1.1.0".into()));
     assert_eq!(chosen(25, Some(&sights)).await, (Status::Update, "1.2.0".into()));
+    // An age for all holds where a container names none.
+    fs::write(folder.path().join("app.yaml"), text.replace("    leadsman.dev/min-age.chart-image: 1d\n", "")).unwrap();
+    let files = folder::walk(&[folder.path().to_owned()]);
+    for (min_age, newest) in [(None, "1.2.0"), (Some(jiff::SignedDuration::from_hours(24)), "1.1.0")] {
+        let sources = Sources { registry: &registry, times: &times, sights: Some(&sights), lists: None };
+        let options = ScanOptions { min_age, ..ScanOptions::new(now() + jiff::SignedDuration::from_hours(2)) };
+        let report = scan(&files, Some(sources), &options, &|_| true, &|_| {}).await;
+        assert_eq!(report.findings[0].latest.as_ref().unwrap().tag, newest);
+    }
+    fs::write(folder.path().join("app.yaml"), &text).unwrap();
     // Who keeps nothing has the creation only.
     assert_eq!(chosen(1, None).await, (Status::Update, "1.2.0".into()));
 }

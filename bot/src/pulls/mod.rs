@@ -310,10 +310,6 @@ pub struct Wishes {
     pub recreate: BTreeSet<Key>,
     /// Branches that are not to be rebuilt.
     pub held: BTreeSet<Key>,
-    /// Pull requests whose merge was asked for: what they propose stays (C3.1).
-    pub frozen: BTreeSet<Key>,
-    /// Why nothing is to be opened; none: it may be.
-    pub paused: Option<String>,
 }
 
 /// Everything that [`decide`] judges by.
@@ -404,9 +400,6 @@ fn about_open(facts: &Facts<'_>, pull: &Pull) -> (Action, String) {
             let wishes = facts.wishes;
             let is_asked_for = wishes.rebuild.contains(&pull.key) || wishes.recreate.contains(&pull.key);
             let is_new = *content_print != wanted.content_print;
-            if is_new && wishes.frozen.contains(&pull.key) {
-                return keep("there is something newer, and a merge of this was asked for");
-            }
             if (is_new || *outdated) && wishes.held.contains(&pull.key) && !is_asked_for {
                 return keep("it is held");
             }
@@ -438,9 +431,6 @@ fn about_none(facts: &Facts<'_>, key: &Key) -> Option<(Action, String)> {
         Intent::Nothing(_) | Intent::Unknown(_) => return None,
     }
     facts.wanted.get(key)?;
-    if let Some(why) = &facts.wishes.paused {
-        return Some((Action::HoldBack, why.clone()));
-    }
     let branch = Branch::of(facts.base, key);
     let found = match facts.surveyed.head(branch.as_str()) {
         Head::Missing => None,

@@ -14,7 +14,7 @@ mod sights;
 use std::ops::Range;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 pub use self::edit::{FileEdit, Refusal, edit_file};
 pub use self::read::{Read, ReadFile, read};
@@ -49,6 +49,8 @@ pub struct ScanOptions {
     pub max_timed_tags: usize,
     /// Whose creation time counts in an image of many platforms, where a container names none (S6.2).
     pub platform: Platform,
+    /// The least age of an image where a container names none (S6.7).
+    pub min_age: Option<SignedDuration>,
     /// The time that counts as now.
     pub now: Timestamp,
 }
@@ -185,6 +187,7 @@ impl ScanOptions {
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             max_timed_tags: 500,
             platform: Platform::default(),
+            min_age: None,
             now,
         }
     }
