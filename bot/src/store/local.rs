@@ -4,7 +4,8 @@ use gix::ObjectId;
 use jiff::Timestamp;
 use sqlx::Row;
 
-use super::{Store, StoreError, object_id, sql};
+use super::pulls::object_id;
+use super::{Store, StoreError, sql, time};
 use crate::forge::{Check, CheckState, Comment, Person};
 use crate::pulls::State;
 
@@ -218,11 +219,6 @@ impl Store {
         .map_err(sql("write a status to"))?;
         Ok(())
     }
-}
-
-/// A time as the store keeps it. One that was never written is the beginning of 1970.
-fn time(milliseconds: i64) -> Timestamp {
-    Timestamp::from_millisecond(milliseconds).unwrap_or_default()
 }
 
 fn state_name(state: CheckState) -> &'static str {
