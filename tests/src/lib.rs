@@ -7,6 +7,7 @@ pub mod measure;
 pub mod program;
 pub mod registry;
 pub mod repository;
+pub mod serve;
 
 /// Whether this is the long run: every "N times" of the tests in full, instead of a short share.
 #[must_use]

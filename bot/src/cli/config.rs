@@ -74,10 +74,17 @@ fn table(loaded: &Loaded, context: &Context) -> String {
 
 fn check(context: &Context) -> Outcome {
     let loaded = context.load()?;
-    for (host, registry) in &loaded.config.registries {
+    let config = &loaded.config;
+    for (host, registry) in &config.registries {
         registry.password(&context.environment, host)?;
         registry.check_ca(host)?;
     }
+    for (host, forge) in &config.forges {
+        forge.token(&context.environment, host)?;
+        forge.webhook_secrets(&context.environment, host)?;
+        forge.check_ca(host)?;
+    }
+    config.registry_webhooks.secrets(&context.environment)?;
     let file = loaded.file.as_ref().map_or_else(
         || "no configuration file; defaults and variables".to_owned(),
         |(path, _)| escape(&path.to_string_lossy()).into_owned(),

@@ -10,7 +10,8 @@ use leadsman_scanner::source::commit::CommitFiles;
 use super::{Context, Outcome};
 use crate::clock;
 use crate::demo::{fleet, registry::SampleRegistry};
-use crate::forge::local::{BaseBranch, Local};
+use crate::forge::local::Local;
+use crate::forge::place::BaseBranch;
 use crate::output::error::CliError;
 use crate::output::json::ScanView;
 use crate::output::pulls::{self, PullView, RunView};
@@ -139,13 +140,13 @@ impl<'a> Demo<'a> {
     }
 
     fn sources(&self) -> Sources<'_> {
-        Sources { registry: &self.registry, times: &self.times, sights: None }
+        Sources { registry: &self.registry, times: &self.times, sights: None, lists: None }
     }
 
     async fn scan(&self) -> Result<String, CliError> {
         let look = self.context.ui.out;
         let base = self.base()?;
-        let files = CommitFiles::list(self.forge.repository(), base.id).map_err(|error| failed("read it", &error))?;
+        let files = CommitFiles::list(&self.forge.repository(), base.id).map_err(|error| failed("read it", &error))?;
         let now = clock::now();
         let started = Instant::now();
         let report = scan(&files, Some(self.sources()), &ScanOptions::new(now), &|_| true, &|_| {}).await;
@@ -169,7 +170,8 @@ impl<'a> Demo<'a> {
     fn diff(&self, pull: &PullView, base: &str) -> Result<String, CliError> {
         let text = |branch: &str| {
             let id = self.forge.base(Some(branch)).ok()?.id;
-            let tree = self.forge.repository().find_commit(id).ok()?.tree().ok()?;
+            let repository = self.forge.repository();
+            let tree = repository.find_commit(id).ok()?.tree().ok()?;
             let blob = tree.lookup_entry(pull.file.split('/')).ok()??.object().ok()?;
             String::from_utf8(blob.data.clone()).ok()
         };

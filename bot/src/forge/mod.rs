@@ -18,6 +18,7 @@ use thiserror::Error;
 
 pub mod commit;
 pub mod local;
+pub mod place;
 
 /// A repository on its forge, such as `acme/fleet`; for a local one, the absolute path of its git folder.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -10,7 +10,7 @@ use super::json::Version;
 use super::table::{Cell, Shrink, Table};
 use super::text::{count, escape, width, wrap};
 use super::{Look, style};
-use crate::forge::local::BaseBranch;
+use crate::forge::place::BaseBranch;
 use crate::plan;
 use crate::pulls::short;
 use crate::work::pass::Pass;

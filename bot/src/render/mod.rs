@@ -10,7 +10,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::forge::commit::PLAN_TRAILER;
-use crate::plan::{Key, PassedOver, Proposed, Version, content_print, hex};
+use crate::plan::{Key, Level, PassedOver, Proposed, Version, content_print, hex, level, version_numbers};
 use crate::pulls::Wanted;
 
 pub mod markdown;
@@ -188,36 +188,13 @@ fn warning(flag: &str) -> String {
 /// `major`, `minor` or `patch` where both tags are versions, `digest` where only the digest moved, else `other`.
 #[must_use]
 pub fn kind_of_change(from: &Version, to: &Version) -> &'static str {
-    if from.tag == to.tag {
-        return "digest";
-    }
-    let (Some(from), Some(to)) = (numbers(&from.tag), numbers(&to.tag)) else { return "other" };
-    match (from[0] == to[0], from[1] == to[1], from[2] == to[2]) {
-        (false, _, _) => "major",
-        (true, false, _) => "minor",
-        (true, true, false) => "patch",
-        (true, true, true) => "other",
-    }
+    if from.tag == to.tag { "digest" } else { level(from, to).map_or("other", Level::as_str) }
 }
 
 /// Whether both tags are versions by their numbers, and `tag` has the higher ones.
 #[must_use]
 pub fn is_higher(tag: &str, than: &str) -> bool {
-    numbers(tag).zip(numbers(than)).is_some_and(|(tag, than)| tag > than)
-}
-
-/// The first three numbers of a version, missing ones being 0.
-fn numbers(tag: &str) -> Option<[u64; 3]> {
-    let core = tag.strip_prefix('v').unwrap_or(tag).split(['-', '+']).next()?;
-    let mut numbers = [0; 3];
-    let parts: Vec<_> = core.split('.').collect();
-    if parts.len() > numbers.len() {
-        return None;
-    }
-    for (number, part) in numbers.iter_mut().zip(parts) {
-        *number = part.bytes().all(|b| b.is_ascii_digit()).then(|| part.parse().ok())??;
-    }
-    Some(numbers)
+    version_numbers(tag).zip(version_numbers(than)).is_some_and(|(tag, than)| tag > than)
 }
 
 /// Where people see the commit that an image was made from, on forges whose addresses are known.

@@ -20,6 +20,7 @@ use thiserror::Error;
 use crate::plan::{Key, Proposed};
 use crate::pulls::{OurHead, Pull, State};
 
+pub mod local;
 pub mod lock;
 
 use lock::{FolderLock, LockError};
@@ -46,6 +47,12 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         "sights",
         include_str!("../../../migrations/sqlite/0002_sights.up.sql"),
         include_str!("../../../migrations/sqlite/0002_sights.down.sql"),
+    ),
+    (
+        10,
+        "local",
+        include_str!("../../../migrations/sqlite/0010_local.up.sql"),
+        include_str!("../../../migrations/sqlite/0010_local.down.sql"),
     ),
 ];
 

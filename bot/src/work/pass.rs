@@ -5,7 +5,8 @@ use leadsman_scanner::scan::{Progress, Report, ScanOptions, Sources};
 use leadsman_scanner::source::commit::{CommitError, CommitFiles};
 use thiserror::Error;
 
-use crate::forge::local::{BaseBranch, Local};
+use crate::forge::place::{BaseBranch, Place};
+use crate::pulls::Wishes;
 use crate::render::Renderer;
 use crate::store::{Store, StoreError};
 use crate::work::recognise::recognise;
@@ -47,22 +48,22 @@ impl Pass {
     }
 }
 
-/// Makes one pass over `base` of `forge`. When tags were first seen comes from the store, whatever `sources` say.
+/// Makes one pass over `base` of `place`. When tags were first seen comes from the store, whatever `sources` say.
 ///
 /// # Errors
 /// Where the base, the branches or the store cannot be read or written. What fails for one file, container or pull
 /// request alone is said in the result.
 pub async fn pass(
-    forge: &Local,
+    place: &dyn Place,
     base: BaseBranch,
     store: &Store,
     sources: Sources<'_>,
     options: ScanOptions,
-    progress: &dyn Fn(Progress<'_>),
+    progress: &(dyn Fn(Progress<'_>) + Sync),
 ) -> Result<Pass, PassError> {
     let now: Timestamp = options.now;
     let renderer = Renderer::new()?;
-    let files = CommitFiles::list(forge.repository(), base.id)?;
+    let files = CommitFiles::list(&place.repository(), base.id)?;
     let told_by = options.clone();
     let sights = store.sights().await?;
     let sources = Sources { sights: Some(&sights), ..sources };
@@ -71,8 +72,14 @@ pub async fn pass(
     store.keep_sights(&sights, now).await?;
     let tell = |_: &str, old: &str, new: &str| recognise(old, new, &told_by);
     let edit = |key: &_, proposed: &[_]| commit.edit(key, proposed);
-    let scanned =
-        Scanned { observed: commit.observed(), unreadable: commit.unreadable(), edit: &edit, recognise: &tell };
-    let pulls = reconcile_pulls(forge, store, &renderer, &base, scanned, now).await?;
+    let scanned = Scanned {
+        observed: commit.observed(),
+        unreadable: commit.unreadable(),
+        edit: &edit,
+        wishes: &Wishes::default(),
+        labels: &[],
+        recognise: &tell,
+    };
+    let pulls = reconcile_pulls(place, store, &renderer, &base, scanned, now).await?;
     Ok(Pass { base, report: commit.into_report(), pulls })
 }
