@@ -17,7 +17,11 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub mod commit;
+pub mod gitea;
+pub mod http;
 pub mod local;
+pub mod mirror;
+pub mod push;
 
 /// A repository on its forge, such as `acme/fleet`; for a local one, the absolute path of its git folder.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
