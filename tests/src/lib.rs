@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test part that fails should end the test")]
 
 pub mod corpus;
+pub mod gitea;
 pub mod measure;
 pub mod program;
 pub mod registry;
