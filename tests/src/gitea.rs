@@ -104,8 +104,20 @@ impl Gitea {
 
     fn make_people(&mut self, part: &Path) -> Result<()> {
         let arguments = [
-            "admin", "user", "create", "--admin", "--username", "owner", "--email", "owner@example.com", "--password",
-            PASSWORD, "--must-change-password=false", "--access-token", "--access-token-scopes", "all",
+            "admin",
+            "user",
+            "create",
+            "--admin",
+            "--username",
+            "owner",
+            "--email",
+            "owner@example.com",
+            "--password",
+            PASSWORD,
+            "--must-change-password=false",
+            "--access-token",
+            "--access-token-scopes",
+            "all",
         ];
         let printed = command(part, self.folder.path(), &arguments)?;
         let token = printed.split_whitespace().last().context("no token was printed")?.to_owned();
@@ -344,13 +356,7 @@ impl Drop for Gitea {
 }
 
 /// Sends one request; the status, and the answer or null.
-fn ask(
-    address: SocketAddr,
-    method: &str,
-    target: &str,
-    headers: &[(&str, &str)],
-    body: &str,
-) -> Result<(u16, Value)> {
+fn ask(address: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Result<(u16, Value)> {
     let answer = send(address, method, target, headers, body.as_bytes())?;
     let chunked = answer.headers.iter().any(|(name, value)| name == "transfer-encoding" && value == "chunked");
     let body = if chunked { unchunked(&answer.body) } else { answer.body };
@@ -421,7 +427,8 @@ fn said(folder: &Path) -> String {
 }
 
 fn user() -> String {
-    let name = Command::new("id").arg("-un").output().map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    let name =
+        Command::new("id").arg("-un").output().map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
     name.unwrap_or_default().trim().to_owned()
 }
 

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use leadsman::config::repository::RepositoryConfig;
 use leadsman::forge::commit::Base;
 use leadsman::forge::local::Local;
 use leadsman::forge::place::Place;
@@ -14,6 +15,7 @@ use leadsman::plan::{Change, Evidence, Key, Observed, Outlook, Proposed, Version
 use leadsman::pulls::{self, Facts, Wishes, execute, survey::survey};
 use leadsman::render::Renderer;
 use leadsman::store::Store;
+use leadsman::work::decisions::People;
 use leadsman::work::reconcile_pulls::{Edited, Reconciled, Scanned, reconcile_pulls};
 use leadsman_tests::repository::Repository;
 
@@ -100,6 +102,8 @@ impl World {
             observed: self.observed(),
             unreadable,
             edit: &edit,
+            config: &RepositoryConfig::default(),
+            people: &People::default(),
             wishes: &Wishes::default(),
             labels: &[],
             recognise: &|_, _, _| None,

@@ -17,8 +17,10 @@ use crate::output::json::ScanView;
 use crate::output::pulls::{self, PullView, RunView};
 use crate::output::report::{self, Asked, ScanStyle};
 use crate::output::{Exit, diff, style};
+use crate::pulls::Wishes;
+use crate::render::Renderer;
 use crate::store::Store;
-use crate::work::pass::{Pass, pass};
+use crate::work::pass::{Look, Pass, pass};
 
 /// Shows Leadsman at work on a sample, without account or network
 ///
@@ -157,8 +159,18 @@ impl<'a> Demo<'a> {
 
     async fn pass(&self) -> Result<RunView, CliError> {
         let options = ScanOptions::new(clock::now());
-        let pass: Result<Pass, _> =
-            pass(&self.forge, self.base()?, &self.store, self.sources(), options, &|_| {}).await;
+        let renderer = Renderer::new().map_err(|error| failed("read its templates", &error))?;
+        let pass: Result<Pass, _> = pass(Look {
+            place: &self.forge,
+            base: &self.base()?,
+            store: &self.store,
+            sources: self.sources(),
+            options: &options,
+            renderer: &renderer,
+            wishes: &Wishes::default(),
+            progress: &|_| {},
+        })
+        .await;
         Ok(RunView::of(self.forge.identity(), pass.map_err(|error| failed("make its pass", &error))?))
     }
 

@@ -14,8 +14,10 @@ use crate::output::json;
 use crate::output::progress::Progress;
 use crate::output::pulls::{self, RunView};
 use crate::output::{Exit, Format, snippet};
+use crate::pulls::Wishes;
+use crate::render::Renderer;
 use crate::store::Store;
-use crate::work::pass::pass;
+use crate::work::pass::{Look, pass};
 
 /// Makes a branch in git for each workload with updates
 ///
@@ -71,7 +73,18 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
             bar.set(done.fetch_add(1, Ordering::Relaxed) + 1, total.load(Ordering::Relaxed));
         }
     };
-    let result = pass(&forge, base, &store, sources, inspection::options(&config, now), &progress).await;
+    let renderer = Renderer::new().map_err(|error| CliError::failed(format!("cannot read the templates: {error}")))?;
+    let result = pass(Look {
+        place: &forge,
+        base: &base,
+        store: &store,
+        sources,
+        options: &inspection::options(&config, now),
+        renderer: &renderer,
+        wishes: &Wishes::default(),
+        progress: &progress,
+    })
+    .await;
     drop(bar);
     if let Err(error) = times.save(now) {
         context.warn(&format!("creation times could not be kept ({error}); the next run asks for them again"));

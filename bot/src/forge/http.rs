@@ -216,8 +216,10 @@ impl Http {
         base.set_query(None);
         base.set_fragment(None);
         let (token_header, prefix) = options.token_header;
-        let mut token = HeaderValue::from_str(&format!("{prefix}{}", options.token.expose_secret().trim()))
-            .map_err(|_| refuse("the token holds characters that no token has; check the file it is read from".into()))?;
+        let mut token =
+            HeaderValue::from_str(&format!("{prefix}{}", options.token.expose_secret().trim())).map_err(|_| {
+                refuse("the token holds characters that no token has; check the file it is read from".into())
+            })?;
         token.set_sensitive(true);
         let client = client(&options.url, options.connect_timeout, options.timeout, options.ca).map_err(refuse)?;
         Ok(Self {
@@ -461,7 +463,8 @@ pub fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8], now: Timest
         _ => ErrorKind::Protocol,
     };
     let said = said(body);
-    let message = if said.is_empty() { format!("it answered {status}") } else { format!("{said} ({})", status.as_u16()) };
+    let message =
+        if said.is_empty() { format!("it answered {status}") } else { format!("{said} ({})", status.as_u16()) };
     (kind, message)
 }
 
@@ -546,9 +549,11 @@ pub(super) fn check_scheme(url: &Url, insecure: bool) -> Result<(), String> {
     match url.scheme() {
         "https" => Ok(()),
         "http" if insecure || is_loopback(url) => Ok(()),
-        "http" => Err("the token would be sent without TLS; use `https`, or set `insecure: true` for this forge if that is \
+        "http" => {
+            Err("the token would be sent without TLS; use `https`, or set `insecure: true` for this forge if that is \
                        meant"
-            .into()),
+                .into())
+        }
         other => Err(format!("`{}` is no address that can be asked, which begin with `https`", printable(other, 20))),
     }
 }
@@ -556,7 +561,10 @@ pub(super) fn check_scheme(url: &Url, insecure: bool) -> Result<(), String> {
 fn client(url: &Url, connect: Duration, total: Duration, ca: Option<PathBuf>) -> Result<Client, String> {
     // rustls refuses to choose between providers; whoever comes first chooses, and a second choice is no error.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    #[expect(clippy::disallowed_methods, reason = "this is the one place for forges: limits and redirects are set here")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place for forges: limits and redirects are set here"
+    )]
     let mut builder = Client::builder()
         .user_agent(concat!("leadsman/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())
@@ -598,4 +606,3 @@ fn transport_message(error: &reqwest::Error) -> String {
     let place = if error.is_connect() { "no connection: " } else { "" };
     format!("{place}{}", printable(&cause.to_string(), MAX_MESSAGE))
 }
-

@@ -353,7 +353,8 @@ fn reviews(facts: &Facts<'_>) -> Vec<Reason> {
     if facts.rules.blocked_by_rejection && !by.is_empty() {
         reasons.push(Reason::Rejected { by });
     }
-    let (have, need) = (counting(Opinion::Approved).count(), facts.rules.required_approvals);
+    let is_fresh = |review: &&Review| !(review.stale && facts.rules.stale_approvals_ignored);
+    let (have, need) = (counting(Opinion::Approved).filter(is_fresh).count(), facts.rules.required_approvals);
     let have = u32::try_from(have).unwrap_or(u32::MAX);
     if have < need {
         reasons.push(Reason::ReviewsMissing { have, need });

@@ -103,7 +103,7 @@ impl World {
     fn review(&mut self, opinion: Opinion, counts: bool) {
         let number = i64::try_from(self.reviews.len()).unwrap() + 10;
         let author = Person { id: number, login: format!("reviewer-{number}") };
-        self.reviews.push(Review { author, opinion, commit: Some(id('a')), counts });
+        self.reviews.push(Review { author, opinion, commit: Some(id('a')), counts, stale: false });
     }
 
     fn our_head(&mut self, digit: char, print: &str) {

@@ -244,6 +244,20 @@ impl Store {
         Ok(rows.iter().map(|row| (row.get(0), OnForge { number: row.get(1), url: row.get(2) })).collect())
     }
 
+    /// How many pull requests of a repository were opened since `since`.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn opened_since(&self, repository: &str, since: Timestamp) -> Result<u32, StoreError> {
+        let row = sqlx::query("SELECT COUNT(*) FROM pulls WHERE repository = $1 AND created_at >= $2")
+            .bind(repository)
+            .bind(since.as_millisecond())
+            .fetch_one(&self.readers)
+            .await
+            .map_err(sql("count pull requests in"))?;
+        Ok(u32::try_from(row.get::<i64, _>(0)).unwrap_or(u32::MAX))
+    }
+
     /// Our number and the base of the pull request with this number on the forge. None: it is not ours.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use gix::ObjectId;
 use jiff::Timestamp;
 use thiserror::Error;
 
+use crate::config::repository::RepositoryConfig;
 use crate::forge::ForgeError;
 use crate::forge::commit::{Base, BuildError};
 use crate::forge::place::{BaseBranch, Place};
@@ -19,6 +20,7 @@ use crate::pulls::execute::{self, Done};
 use crate::pulls::{self, Facts, State, Wanted, Wishes, survey::survey};
 use crate::render::Renderer;
 use crate::store::{Store, StoreError};
+use crate::work::decisions::People;
 
 /// What the scan of the base says.
 pub struct Scanned<'a> {
@@ -28,7 +30,11 @@ pub struct Scanned<'a> {
     pub unreadable: BTreeSet<String>,
     /// Gives the new text of a file with the given changes, or says why it cannot be.
     pub edit: &'a EditFile<'a>,
-    /// What people asked for.
+    /// The repository's configuration.
+    pub config: &'a RepositoryConfig,
+    /// What people decided.
+    pub people: &'a People,
+    /// What people asked for just now.
     pub wishes: &'a Wishes,
     /// Labels that every pull request is to have.
     pub labels: &'a [String],
@@ -119,7 +125,28 @@ pub async fn reconcile_pulls(
     }
 
     let mut decisions = pulls::settle(&mut known, &scanned.observed, &surveyed);
-    let intents = plan::plan(scanned.observed, &pulls::memories(&known));
+    let mut memories = pulls::memories(&known);
+    let mut wishes = scanned.wishes.clone();
+    let requests = store.merge_requests(repository).await?;
+    for pull in known.iter().filter(|pull| pull.state == State::Open) {
+        let memory = memories.entry(pull.key.clone()).or_default();
+        if let Some(decided) = scanned.people.pulls.get(&pull.number) {
+            if decided.hold.is_some() {
+                wishes.held.insert(pull.key.clone());
+            }
+            memory.decisions = decided.clone();
+        }
+        // C3.1
+        let asked = requests.iter().any(|request| request.number == pull.number);
+        memory.frozen = asked.then(|| "a merge was asked for".to_owned());
+    }
+    let rules = plan::Rules {
+        config: scanned.config,
+        decisions: &scanned.people.repository,
+        opened_today: store.opened_since(repository, day_of(now)).await?,
+        now,
+    };
+    let intents = plan::plan_by(scanned.observed, &memories, &rules);
     let (wanted, unwritten) = write_texts(renderer, &base.name, &intents, scanned.edit);
     decisions.extend(pulls::decide(&Facts {
         base: &base.name,
@@ -128,7 +155,7 @@ pub async fn reconcile_pulls(
         wanted: &wanted,
         unreadable: &scanned.unreadable,
         surveyed: &surveyed,
-        wishes: scanned.wishes,
+        wishes: &wishes,
     }));
 
     let mut prepared = {
@@ -174,6 +201,12 @@ impl Reconciled {
             changes: Vec::new(),
         }
     }
+}
+
+/// The first moment of the day of `now`, in UTC.
+fn day_of(now: Timestamp) -> Timestamp {
+    const DAY: i64 = 86_400;
+    Timestamp::from_second(now.as_second().div_euclid(DAY) * DAY).unwrap_or(now)
 }
 
 /// The texts of everything that is to be proposed, and the errors of those that could not be written.
