@@ -585,7 +585,8 @@ fn client(url: &Url, connect: Duration, total: Duration, ca: Option<PathBuf>) ->
     builder.build().map_err(|error| format!("TLS could not be set up: {}", transport_message(&error)))
 }
 
-fn certificates(path: &std::path::Path) -> Result<Vec<Certificate>, String> {
+/// Reads a file of certificates.
+pub(super) fn certificates(path: &std::path::Path) -> Result<Vec<Certificate>, String> {
     let shown = path.display();
     let text = std::fs::read(path).map_err(|error| format!("the CA file `{shown}` could not be read: {error}"))?;
     match Certificate::from_pem_bundle(&text) {
