@@ -14,6 +14,8 @@
 //! | [`plan`] | choices to wanted pull requests (pure) |
 //! | [`pulls`] | wanted against actual pull requests: actions (pure), and who carries them out |
 //! | [`render`] | every text that goes into a pull request, comments too |
+//! | [`render`] | every text that goes into a pull request |
+//! | [`server`] | HTTP: webhooks in, health, metrics, pages |
 //! | [`store`] | the only SQL |
 //! | [`update`] | writing choices into files |
 //! | [`work`] | the kinds of work: scanning a repository, reconciling its pull requests |
@@ -32,6 +34,7 @@ pub mod output;
 pub mod plan;
 pub mod pulls;
 pub mod render;
+pub mod server;
 pub mod store;
 pub mod update;
 pub mod work;
