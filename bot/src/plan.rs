@@ -187,6 +187,9 @@ pub struct Evidence {
     pub source: Option<String>,
     /// `org.opencontainers.image.revision` of the image.
     pub revision: Option<String>,
+    /// The same of the image that the base has, if it comes from the same source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_revision: Option<String>,
     /// Flags beside the status (S6), as outputs write them.
     pub flags: Vec<String>,
     /// Tags that come before the choice and were not taken, with the reason, nearest to the choice first.

@@ -163,7 +163,7 @@ async fn the_first_look_opens_and_the_second_changes_nothing() {
     let done = world.look().await;
     assert_eq!(done[0].action, "opened");
     assert_eq!(done[0].number, Some(1));
-    assert_eq!(done[0].title, "Update web/app to 1.1.0 in clusters/production");
+    assert_eq!(done[0].title, "Update web/app: app 1.0.0 to 1.1.0 in clusters/production");
 
     let (branch, head) = world.repository.proposal();
     assert_eq!(done[0].branch, branch);

@@ -4,10 +4,12 @@ use clap::Subcommand;
 
 use super::{Context, Outcome};
 use crate::config::{Config, Loaded, Origin};
+use crate::output::error::CliError;
 use crate::output::json::{self, ConfigView};
 use crate::output::table::{Cell, Shrink, Table};
 use crate::output::text::escape;
 use crate::output::{Exit, Format, style};
+use crate::render::Renderer;
 
 /// Shows and checks the configuration
 #[derive(Debug, clap::Args)]
@@ -85,6 +87,14 @@ fn check(context: &Context) -> Outcome {
         forge.check_ca(host)?;
     }
     config.registry_webhooks.secrets(&context.environment)?;
+    if let Some(folder) = &config.templates_dir {
+        let templates = crate::config::read_templates(folder, crate::render::TEMPLATES)?;
+        let renderer = Renderer::with_overrides(&templates)
+            .map_err(|error| CliError::usage("the templates that come with Leadsman are broken").because(&error))?;
+        if let Some(notice) = renderer.notices().first() {
+            return Err(CliError::usage(notice.clone()).hint("the folder is named by `templates_dir`"));
+        }
+    }
     let file = loaded.file.as_ref().map_or_else(
         || "no configuration file; defaults and variables".to_owned(),
         |(path, _)| escape(&path.to_string_lossy()).into_owned(),

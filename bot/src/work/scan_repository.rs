@@ -166,6 +166,7 @@ fn evidence(finding: &Finding, latest: &Latest) -> Evidence {
         digest: latest.digest.as_ref().map(|digest| digest.as_str().to_owned()),
         source: label("source"),
         revision: label("revision"),
+        previous_revision: None,
         flags: finding.flags.iter().map(ToString::to_string).collect(),
         passed_over: passed_over(finding, latest),
     }
