@@ -8,13 +8,12 @@
 //! | [`config`] | the configuration, its schema and where each value came from |
 //! | [`demo`] | a sample fleet and a sample registry |
 //! | [`doctor`] | checks of what a scan relies on |
-//! | [`forge`] | where pull requests live; today a plain local repository |
+//! | [`forge`] | where pull requests live: Gitea, or a plain local repository |
 //! | [`merge`] | which head may be merged, and whether now (pure) |
 //! | [`output`] | everything that is printed |
 //! | [`plan`] | choices to wanted pull requests (pure) |
 //! | [`pulls`] | wanted against actual pull requests: actions (pure), and who carries them out |
 //! | [`render`] | every text that goes into a pull request, comments too |
-//! | [`render`] | every text that goes into a pull request |
 //! | [`server`] | HTTP: webhooks in, health, metrics, pages |
 //! | [`store`] | the only SQL |
 //! | [`update`] | writing choices into files |
