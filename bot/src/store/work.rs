@@ -367,7 +367,7 @@ pub fn back_off(attempts: u32, jitter: f64) -> Duration {
 }
 
 impl Store {
-    /// Is told whenever work is asked for in this process.
+    /// Is told whenever work is asked for in this process, or may be claimed earlier than was known. For one listener.
     #[must_use]
     pub fn asked(&self) -> Arc<Notify> {
         Arc::clone(&self.asked)
@@ -491,7 +491,6 @@ impl Store {
         .fetch_optional(&self.writer)
         .await
         .map_err(sql("finish work in"))?;
-        self.asked.notify_one();
         Ok(row.is_some())
     }
 
@@ -521,7 +520,6 @@ impl Store {
         .execute(&self.writer)
         .await
         .map_err(sql("keep a failure in"))?;
-        self.asked.notify_one();
         Ok(failed.rows_affected() > 0)
     }
 
@@ -532,7 +530,6 @@ impl Store {
     /// Where the database cannot be written; then the claim goes on until it lapses.
     pub async fn hand_back(&self, claim: &Claim, now: Timestamp) -> Result<bool, StoreError> {
         let done = hand_back(&self.writer, claim, now, now).await.map_err(sql("hand work back to"))?;
-        self.asked.notify_one();
         Ok(done)
     }
 
