@@ -145,6 +145,8 @@ pub enum Priority {
 }
 
 impl Priority {
+    const ALL: [Self; 5] = [Self::Person, Self::Merge, Self::Pull, Self::Scan, Self::Background];
+
     fn rank(self) -> i64 {
         match self {
             Self::Person => 0,
@@ -402,22 +404,30 @@ impl Store {
         let from = Instant::now();
         let mut transaction = self.begin(what).await?;
         hand_back_lapsed(&mut transaction, now).await.map_err(sql(what))?;
-        // PostgreSQL needs `FOR UPDATE SKIP LOCKED` in the inner statement, and a lock on the lane.
-        let row = sqlx::query(
-            "UPDATE work SET claimed_by = $1, claimed_until = $2, fence = fence + 1, due_at = NULL \
-             WHERE (kind, key) IN (SELECT kind, key FROM work AS next \
-             WHERE due_at <= $3 AND not_before <= $3 AND claimed_until IS NULL \
-             AND NOT EXISTS (SELECT 1 FROM work AS live WHERE live.lane = next.lane AND live.claimed_until > $3) \
-             AND NOT EXISTS (SELECT 1 FROM hosts WHERE hosts.host = next.host AND hosts.not_before > $3) \
-             ORDER BY priority, due_at LIMIT 1) \
-             RETURNING kind, key, lane, host, fence, asked, attempts",
-        )
-        .bind(worker)
-        .bind(now.as_millisecond().saturating_add(millis(lease)))
-        .bind(now.as_millisecond())
-        .fetch_optional(&mut *transaction)
-        .await
-        .map_err(sql(what))?;
+        let mut row = None;
+        // One look for each urgency: each finds its work by the index, whatever waits for later.
+        for priority in Priority::ALL {
+            // PostgreSQL needs `FOR UPDATE SKIP LOCKED` in the inner statement, and a lock on the lane.
+            row = sqlx::query(
+                "UPDATE work SET claimed_by = $1, claimed_until = $2, fence = fence + 1, due_at = NULL \
+                 WHERE (kind, key) IN (SELECT kind, key FROM work AS next \
+                 WHERE priority = $4 AND due_at <= $3 AND not_before <= $3 AND claimed_until IS NULL \
+                 AND NOT EXISTS (SELECT 1 FROM work AS live WHERE live.lane = next.lane AND live.claimed_until > $3) \
+                 AND NOT EXISTS (SELECT 1 FROM hosts WHERE hosts.host = next.host AND hosts.not_before > $3) \
+                 ORDER BY due_at LIMIT 1) \
+                 RETURNING kind, key, lane, host, fence, asked, attempts",
+            )
+            .bind(worker)
+            .bind(now.as_millisecond().saturating_add(millis(lease)))
+            .bind(now.as_millisecond())
+            .bind(priority.rank())
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(sql(what))?;
+            if row.is_some() {
+                break;
+            }
+        }
         let claim = row
             .map(|row| {
                 Ok::<_, StoreError>(Claim {

@@ -583,7 +583,7 @@ impl Believed {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_interleaving_loses_work_or_runs_two_of_one_lane_invariants_1_3_4(steps in vec(step(), 1..60)) {
