@@ -145,6 +145,8 @@ pub enum Priority {
 }
 
 impl Priority {
+    const ALL: [Self; 5] = [Self::Person, Self::Merge, Self::Pull, Self::Scan, Self::Background];
+
     fn rank(self) -> i64 {
         match self {
             Self::Person => 0,
@@ -367,7 +369,7 @@ pub fn back_off(attempts: u32, jitter: f64) -> Duration {
 }
 
 impl Store {
-    /// Is told whenever work is asked for in this process.
+    /// Is told whenever work is asked for in this process, or may be claimed earlier than was known. For one listener.
     #[must_use]
     pub fn asked(&self) -> Arc<Notify> {
         Arc::clone(&self.asked)
@@ -402,22 +404,30 @@ impl Store {
         let from = Instant::now();
         let mut transaction = self.begin(what).await?;
         hand_back_lapsed(&mut transaction, now).await.map_err(sql(what))?;
-        // PostgreSQL needs `FOR UPDATE SKIP LOCKED` in the inner statement, and a lock on the lane.
-        let row = sqlx::query(
-            "UPDATE work SET claimed_by = $1, claimed_until = $2, fence = fence + 1, due_at = NULL \
-             WHERE (kind, key) IN (SELECT kind, key FROM work AS next \
-             WHERE due_at <= $3 AND not_before <= $3 AND claimed_until IS NULL \
-             AND NOT EXISTS (SELECT 1 FROM work AS live WHERE live.lane = next.lane AND live.claimed_until > $3) \
-             AND NOT EXISTS (SELECT 1 FROM hosts WHERE hosts.host = next.host AND hosts.not_before > $3) \
-             ORDER BY priority, due_at LIMIT 1) \
-             RETURNING kind, key, lane, host, fence, asked, attempts",
-        )
-        .bind(worker)
-        .bind(now.as_millisecond().saturating_add(millis(lease)))
-        .bind(now.as_millisecond())
-        .fetch_optional(&mut *transaction)
-        .await
-        .map_err(sql(what))?;
+        let mut row = None;
+        // One look for each urgency: each finds its work by the index, whatever waits for later.
+        for priority in Priority::ALL {
+            // PostgreSQL needs `FOR UPDATE SKIP LOCKED` in the inner statement, and a lock on the lane.
+            row = sqlx::query(
+                "UPDATE work SET claimed_by = $1, claimed_until = $2, fence = fence + 1, due_at = NULL \
+                 WHERE (kind, key) IN (SELECT kind, key FROM work AS next \
+                 WHERE priority = $4 AND due_at <= $3 AND not_before <= $3 AND claimed_until IS NULL \
+                 AND NOT EXISTS (SELECT 1 FROM work AS live WHERE live.lane = next.lane AND live.claimed_until > $3) \
+                 AND NOT EXISTS (SELECT 1 FROM hosts WHERE hosts.host = next.host AND hosts.not_before > $3) \
+                 ORDER BY due_at LIMIT 1) \
+                 RETURNING kind, key, lane, host, fence, asked, attempts",
+            )
+            .bind(worker)
+            .bind(now.as_millisecond().saturating_add(millis(lease)))
+            .bind(now.as_millisecond())
+            .bind(priority.rank())
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(sql(what))?;
+            if row.is_some() {
+                break;
+            }
+        }
         let claim = row
             .map(|row| {
                 Ok::<_, StoreError>(Claim {
@@ -491,7 +501,6 @@ impl Store {
         .fetch_optional(&self.writer)
         .await
         .map_err(sql("finish work in"))?;
-        self.asked.notify_one();
         Ok(row.is_some())
     }
 
@@ -521,7 +530,6 @@ impl Store {
         .execute(&self.writer)
         .await
         .map_err(sql("keep a failure in"))?;
-        self.asked.notify_one();
         Ok(failed.rows_affected() > 0)
     }
 
@@ -532,7 +540,6 @@ impl Store {
     /// Where the database cannot be written; then the claim goes on until it lapses.
     pub async fn hand_back(&self, claim: &Claim, now: Timestamp) -> Result<bool, StoreError> {
         let done = hand_back(&self.writer, claim, now, now).await.map_err(sql("hand work back to"))?;
-        self.asked.notify_one();
         Ok(done)
     }
 
