@@ -23,6 +23,7 @@ pub mod local;
 pub mod mirror;
 pub mod place;
 pub mod push;
+pub mod remote;
 
 /// A repository on its forge, such as `acme/fleet`; for a local one, the absolute path of its git folder.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -58,6 +58,9 @@ pub trait Place: Send + Sync {
     /// already where it should go counts as moved.
     async fn move_branches(&self, moves: &[BranchMove], now: Timestamp) -> Vec<Result<(), String>>;
 
+    /// The longest body of a pull request, in bytes.
+    fn max_body(&self) -> usize;
+
     /// Opens a pull request on the forge.
     async fn open(&self, new: &NewPull) -> Answer<ForgePull>;
 

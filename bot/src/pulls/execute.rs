@@ -22,6 +22,7 @@ use crate::forge::place::{ByBranch, Place};
 use crate::forge::{BranchMove, ForgePull, NewPull, PullEdit, PullState};
 use crate::plan::{Key, Proposed};
 use crate::pulls::{Action, Decision, OurHead, Pull, State, Wanted, short};
+use crate::render::keep_below;
 use crate::store::{Outcome, Record, Store, StoreError};
 
 /// A decision with what it needs to be carried out, or why that could not be had.
@@ -237,7 +238,7 @@ pub async fn publish(
             }
             (Action::Close { .. }, ..) => Ok(None),
             (_, Some(wanted), Some(pull)) => {
-                let edit = difference(wanted, pull, labels);
+                let edit = difference(wanted, pull, labels, place.max_body());
                 if edit == PullEdit::default() { Ok(None) } else { place.edit(pull.number, &edit).await.map(|()| None) }
             }
             (_, Some(wanted), None) if done.head.is_some() => {
@@ -261,11 +262,11 @@ pub async fn publish(
 }
 
 /// What of a pull request's text is not as wanted. What people wrote below ours stays.
-fn difference(wanted: &Wanted, pull: &ForgePull, labels: &[String]) -> PullEdit {
-    let body = pull.body.replace("\r\n", "\n");
+fn difference(wanted: &Wanted, pull: &ForgePull, labels: &[String], room: usize) -> PullEdit {
+    let body = keep_below(&wanted.body, &pull.body.replace("\r\n", "\n"), room);
     PullEdit {
         title: (wanted.title != pull.title).then(|| wanted.title.clone()),
-        body: (!body.starts_with(wanted.body.trim_end())).then(|| wanted.body.clone()),
+        body: (body.trim_end() != pull.body.replace("\r\n", "\n").trim_end()).then_some(body),
         add_labels: labels.iter().filter(|label| !pull.labels.contains(label)).cloned().collect(),
         open: None,
     }

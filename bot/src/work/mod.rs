@@ -10,3 +10,4 @@ pub mod queue;
 pub mod recognise;
 pub mod reconcile_pulls;
 pub mod scan_repository;
+pub mod service;

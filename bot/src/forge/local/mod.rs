@@ -276,6 +276,10 @@ impl Place for Local {
         self.apply(moves, now).into_iter().map(|moved| moved.map_err(|error| error.to_string())).collect()
     }
 
+    fn max_body(&self) -> usize {
+        forge::CAPABILITIES.max_body
+    }
+
     async fn open(&self, new: &NewPull) -> Answer<ForgePull> {
         Err(self.not_here(&format!("open a pull request from `{}`", new.branch)))
     }
