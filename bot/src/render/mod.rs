@@ -5,7 +5,7 @@
 //! may do is limited. Dates are absolute, so that a text changes only when what it tells changes.
 
 use minijinja::value::{Serde, Value};
-use minijinja::{AutoEscape, Environment, Error, UndefinedBehavior, context};
+use minijinja::{Environment, Error, context};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -13,6 +13,8 @@ use crate::forge::commit::PLAN_TRAILER;
 use crate::plan::{Key, Level, PassedOver, Proposed, Version, content_print, hex, level, version_numbers};
 use crate::pulls::Wanted;
 
+pub mod comments;
+mod environment;
 pub mod markdown;
 
 /// The longest body, in bytes, with its marker: what GitHub takes.
@@ -23,15 +25,6 @@ const MAX_TITLE: usize = 200;
 
 /// How many changes a text tells of, one by one.
 const MAX_CHANGES: usize = 100;
-
-/// The work that one template may do, in instructions.
-const FUEL: u64 = 500_000;
-
-/// The kind of text that a template of Markdown makes.
-const MARKDOWN: &str = "markdown";
-
-/// Makes outside text harmless in one kind of place.
-type Escape = fn(&str) -> String;
 
 /// Turns what is proposed into texts.
 pub struct Renderer {
@@ -73,34 +66,11 @@ impl Renderer {
     /// # Errors
     /// Where a template cannot be parsed.
     pub fn new() -> Result<Self, Error> {
-        let mut templates = Environment::new();
-        templates.set_undefined_behavior(UndefinedBehavior::Strict);
-        templates.set_fuel(Some(FUEL));
-        templates.set_auto_escape_callback(|name| {
-            AutoEscape::Custom(if name.ends_with(".md") { MARKDOWN } else { "plain" }.into())
-        });
-        templates.set_formatter(|out, state, value| {
-            let escape = match state.auto_escape() {
-                AutoEscape::Custom(kind) if kind == MARKDOWN => markdown::text,
-                _ => markdown::inert,
-            };
-            match value.as_str() {
-                Some(text) if !value.is_safe() => Ok(out.write_str(&escape(text))?),
-                _ => Ok(write!(out, "{value}")?),
-            }
-        });
-        let filters: [(&str, Escape); 4] = [
-            ("code", markdown::code),
-            ("cell", markdown::cell),
-            ("link", markdown::link),
-            ("sentence", markdown::sentence),
-        ];
-        for (name, filter) in filters {
-            templates.add_filter(name, move |value: &str| Value::from_safe_string(filter(value)));
-        }
-        templates.add_template("title.txt", include_str!("../../../templates/pull_request/title.txt"))?;
-        templates.add_template("body.md", include_str!("../../../templates/pull_request/body.md"))?;
-        templates.add_template("commit.txt", include_str!("../../../templates/commit.txt"))?;
+        let templates = environment::environment(&[
+            ("title.txt", include_str!("../../../templates/pull_request/title.txt")),
+            ("body.md", include_str!("../../../templates/pull_request/body.md")),
+            ("commit.txt", include_str!("../../../templates/commit.txt")),
+        ])?;
         Ok(Self { templates })
     }
 
