@@ -3,11 +3,10 @@
 //! Pure. What somebody may do is asked of the forge when the command runs, by whoever calls this. Invariant: no
 //! configuration lets anybody change something without write access.
 
-use std::collections::BTreeMap;
-
 use jiff::{SignedDuration, Timestamp};
 
 use super::{CommandInfo, permission_word};
+use crate::config::repository::RepositoryConfig;
 use crate::forge::Permission;
 
 /// How many answers somebody without write access gets in [`WINDOW`], on one pull request.
@@ -16,33 +15,11 @@ pub const ANSWERS: usize = 5;
 /// The time in which answers are counted.
 pub const WINDOW: SignedDuration = SignedDuration::from_hours(1);
 
-/// What a repository says about its commands, from its own default branch. By [`CommandInfo::name`], where `merge`
-/// also means `merge cancel`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct CommandSettings(pub BTreeMap<String, Demand>);
-
-/// What a repository demands for one command.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Demand {
-    /// At least this; lower than the command's own level, it does nothing.
-    pub needs: Option<Permission>,
-    /// Only these people (`alice`) and teams (`acme/deployers`), in any case; none: everybody who has the level.
-    pub people: Option<Vec<String>>,
-}
-
-impl CommandSettings {
-    fn demand(&self, name: &str) -> Option<&Demand> {
-        self.0.get(name).or_else(|| self.0.get(name.split(' ').next().unwrap_or(name)))
-    }
-}
-
 /// Who asks.
 #[derive(Debug, Clone, Copy)]
 pub struct Asker<'a> {
     /// Their login, without `@`.
     pub login: &'a str,
-    /// The teams they are known to be in, as `organisation/team`; needed only where the settings name teams.
-    pub teams: &'a [String],
     /// What they may do, asked of the forge just now; none where it would not tell.
     pub permission: Option<Permission>,
 }
@@ -124,7 +101,7 @@ pub fn permit(
     info: &CommandInfo,
     place: Place,
     asker: &Asker<'_>,
-    settings: &CommandSettings,
+    config: &RepositoryConfig,
     answered_at: &[Timestamp],
     now: Timestamp,
 ) -> Permit {
@@ -135,17 +112,18 @@ pub fn permit(
     if place == Place::Dashboard && !info.on_dashboard {
         return Permit::Refuse(Refusal::NotOnDashboard);
     }
-    let demand = settings.demand(info.name);
-    let people = demand.and_then(|demand| demand.people.as_ref());
+    // `merge cancel` is configured with `merge`.
+    let name = info.name.split(' ').next().unwrap_or(info.name);
+    let (configured, people) = config.who_may(name).unwrap_or((info.needs, None));
     let floor = if info.changing { Permission::Write } else { Permission::Read };
-    // Being named stands in for the command's own level, but for no level that the settings ask for.
-    let own = if people.is_some() { floor } else { info.needs.max(floor) };
-    let needs = demand.and_then(|demand| demand.needs).map_or(own, |raised| raised.max(own));
+    let needs = configured.max(info.needs).max(floor);
     if has < needs {
         return Permit::Refuse(Refusal::Needs { needs, has });
     }
     match people {
-        Some(people) if !is_named(asker, people) => Permit::Refuse(Refusal::NotNamed { people: people.clone() }),
+        Some(people) if !people.iter().any(|name| asker.login.eq_ignore_ascii_case(name)) => {
+            Permit::Refuse(Refusal::NotNamed { people: people.to_vec() })
+        }
         _ => Permit::Allow,
     }
 }
@@ -157,44 +135,39 @@ pub fn answers(asker: &Asker<'_>, answered_at: &[Timestamp], now: Timestamp) -> 
     asker.permission >= Some(Permission::Write) || recent < ANSWERS
 }
 
-fn is_named(asker: &Asker<'_>, people: &[String]) -> bool {
-    let names = |name: &String| {
-        let name = name.trim_start_matches('@');
-        asker.login.eq_ignore_ascii_case(name) || asker.teams.iter().any(|team| team.eq_ignore_ascii_case(name))
-    };
-    people.iter().any(names)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::commands::COMMANDS;
+    use crate::config::repository::{CommandLevel, CommandRule};
 
     fn now() -> Timestamp {
         "2027-01-01T12:00:00Z".parse().unwrap()
     }
 
     fn asker(permission: Option<Permission>) -> Asker<'static> {
-        Asker { login: "alice", teams: &[], permission }
+        Asker { login: "alice", permission }
     }
 
     fn info(name: &str) -> &'static CommandInfo {
         CommandInfo::named(name).unwrap()
     }
 
-    fn settings(name: &str, needs: Option<Permission>, people: Option<&[&str]>) -> CommandSettings {
-        let people = people.map(|people| people.iter().map(|name| (*name).to_owned()).collect());
-        CommandSettings([(name.to_owned(), Demand { needs, people })].into())
+    fn settings(name: &str, level: Option<CommandLevel>, people: &[&str]) -> RepositoryConfig {
+        let mut config = RepositoryConfig::default();
+        let people = people.iter().map(|name| (*name).to_owned()).collect();
+        config.commands.rules.insert(name.to_owned(), CommandRule { level, people });
+        config
     }
 
-    fn ask(name: &str, permission: Permission, settings: &CommandSettings) -> Permit {
+    fn ask(name: &str, permission: Permission, settings: &RepositoryConfig) -> Permit {
         permit(info(name), Place::Pull, &asker(Some(permission)), settings, &[], now())
     }
 
     #[test]
     fn everybody_may_what_their_level_allows_c2() {
         use Permission::*;
-        let free = CommandSettings::default();
+        let free = RepositoryConfig::default();
         for info in COMMANDS {
             for has in [None, Read, Triage, Write, Maintain, Admin] {
                 let found = ask(info.name, has, &free);
@@ -213,7 +186,7 @@ mod tests {
     #[test]
     fn who_is_not_known_is_refused_c2() {
         for info in COMMANDS {
-            let found = permit(info, Place::Pull, &asker(None), &CommandSettings::default(), &[], now());
+            let found = permit(info, Place::Pull, &asker(None), &RepositoryConfig::default(), &[], now());
             assert_eq!(found, Permit::Refuse(Refusal::PermissionUnknown));
         }
     }
@@ -221,36 +194,34 @@ mod tests {
     #[test]
     fn settings_raise_and_never_lower_c2() {
         use Permission::*;
-        let raised = settings("merge", Some(Maintain), Option::None);
+        let raised = settings("merge", Some(CommandLevel::Maintain), &[]);
         assert_eq!(ask("merge", Write, &raised), Permit::Refuse(Refusal::Needs { needs: Maintain, has: Write }));
         assert_eq!(ask("merge", Maintain, &raised), Permit::Allow);
         assert_eq!(ask("merge cancel", Write, &raised), Permit::Refuse(Refusal::Needs { needs: Maintain, has: Write }));
         assert_eq!(ask("close", Write, &raised), Permit::Allow);
-        for (name, level) in [("merge", Read), ("pause", Write), ("scan", Read), ("pause", None)] {
-            let lowered = settings(name, Some(level), Option::None);
+        let lower = [("merge", CommandLevel::Read), ("pause", CommandLevel::Write), ("scan", CommandLevel::Read)];
+        for (name, level) in lower {
+            let lowered = settings(name, Some(level), &[]);
             for has in [None, Read, Triage, Write, Maintain] {
-                assert_eq!(ask(name, has, &lowered), ask(name, has, &CommandSettings::default()), "{name} {has:?}");
+                assert_eq!(ask(name, has, &lowered), ask(name, has, &RepositoryConfig::default()), "{name} {has:?}");
             }
         }
     }
 
     #[test]
-    fn settings_name_people_and_teams_c2() {
+    fn settings_name_people_c2() {
         use Permission::*;
-        let named = settings("pause", Option::None, Some(&["@Alice", "acme/Deployers"]));
-        assert_eq!(ask("pause", Write, &named), Permit::Allow);
-        assert_eq!(ask("pause", Triage, &named), Permit::Refuse(Refusal::Needs { needs: Write, has: Triage }));
-        let others = settings("pause", Option::None, Some(&["bob"]));
+        let named = settings("merge", Option::None, &["Alice"]);
+        assert_eq!(ask("merge", Write, &named), Permit::Allow);
+        assert_eq!(ask("merge cancel", Write, &named), Permit::Allow);
+        assert_eq!(ask("merge", Triage, &named), Permit::Refuse(Refusal::Needs { needs: Write, has: Triage }));
+        let others = settings("merge", Option::None, &["bob"]);
         let refusal = Refusal::NotNamed { people: vec!["bob".into()] };
-        assert_eq!(ask("pause", Admin, &others), Permit::Refuse(refusal.clone()));
+        assert_eq!(ask("merge", Admin, &others), Permit::Refuse(refusal.clone()));
         assert_eq!(refusal.words(), "the repository's settings leave this to `bob`");
-        let teams = ["acme/deployers".to_owned()];
-        let member = Asker { login: "carol", teams: &teams, permission: Some(Write) };
-        assert_eq!(permit(info("pause"), Place::Pull, &member, &named, &[], now()), Permit::Allow);
-        let both = settings("pause", Some(Maintain), Some(&["alice"]));
-        assert_eq!(ask("pause", Write, &both), Permit::Refuse(Refusal::Needs { needs: Maintain, has: Write }));
-        let nobody = settings("pause", Option::None, Some(&[]));
-        assert!(matches!(ask("pause", Admin, &nobody), Permit::Refuse(Refusal::NotNamed { .. })));
+        assert_eq!(ask("close", Write, &others), Permit::Allow);
+        let both = settings("merge", Some(CommandLevel::Maintain), &["alice"]);
+        assert_eq!(ask("merge", Write, &both), Permit::Refuse(Refusal::Needs { needs: Maintain, has: Write }));
     }
 
     #[test]
@@ -258,7 +229,7 @@ mod tests {
         let minutes = |ago: i64| now().checked_sub(SignedDuration::from_mins(ago)).unwrap();
         let recent: Vec<_> = (1..=5).map(minutes).collect();
         let ask = |name: &str, permission, answered: &[Timestamp]| {
-            permit(info(name), Place::Pull, &asker(permission), &CommandSettings::default(), answered, now())
+            permit(info(name), Place::Pull, &asker(permission), &RepositoryConfig::default(), answered, now())
         };
         for permission in [None, Some(Permission::Read), Some(Permission::Triage)] {
             assert_eq!(ask("explain", permission, &recent), Permit::ReactOnly);
@@ -275,7 +246,7 @@ mod tests {
     fn the_dashboard_takes_what_it_can_c1_6() {
         for info in COMMANDS {
             let admin = asker(Some(Permission::Admin));
-            let found = permit(info, Place::Dashboard, &admin, &CommandSettings::default(), &[], now());
+            let found = permit(info, Place::Dashboard, &admin, &RepositoryConfig::default(), &[], now());
             let wanted = if info.on_dashboard { Permit::Allow } else { Permit::Refuse(Refusal::NotOnDashboard) };
             assert_eq!(found, wanted, "{}", info.name);
         }

@@ -13,6 +13,7 @@ use super::reason::Reason;
 use crate::forge::{
     Check, CheckState, ForgePull, MergeAnswer, MergeMethod, Mergeable, Opinion, PullState, Review, Rules,
 };
+use crate::plan::{Hold, Pause};
 use crate::pulls::OurHead;
 
 /// A request to merge that stands.
@@ -30,26 +31,6 @@ pub struct Request {
     pub by: String,
     /// When.
     pub asked_at: Timestamp,
-}
-
-/// A hold that somebody put on the pull request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hold {
-    /// The login of who held it.
-    pub by: String,
-    /// When it ends by itself.
-    pub until: Option<Timestamp>,
-    /// Why.
-    pub why: Option<String>,
-}
-
-/// A pause of the whole repository.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pause {
-    /// The login of who paused it.
-    pub by: String,
-    /// Why.
-    pub why: Option<String>,
 }
 
 /// What the registry says now of an image that the pull request proposes, written with its tag.
@@ -276,9 +257,11 @@ fn drop_reason(facts: &Facts<'_>) -> Option<Reason> {
 
 /// What people decided.
 fn people(facts: &Facts<'_>) -> Vec<Reason> {
-    let hold = facts.hold.filter(|hold| hold.until.is_none_or(|until| facts.now < until));
-    let held = hold.map(|Hold { by, until, why }| Reason::Held { by: by.clone(), until: *until, why: why.clone() });
-    let paused = facts.pause.map(|Pause { by, why }| Reason::Paused { by: by.clone(), why: why.clone() });
+    let hold = facts.hold.filter(|hold| hold.counts(facts.now));
+    let held =
+        hold.map(|Hold { by, until, reason }| Reason::Held { by: by.clone(), until: *until, why: reason.clone() });
+    let paused =
+        facts.pause.map(|Pause { by, reason, since: _ }| Reason::Paused { by: by.clone(), why: reason.clone() });
     let unknown =
         (facts.standing == Standing::Unknown).then(|| Reason::RequesterUnknown { by: facts.request.by.clone() });
     held.into_iter().chain(paused).chain(unknown).collect()

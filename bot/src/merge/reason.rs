@@ -280,7 +280,7 @@ impl Reason {
         }
     }
 
-    /// Who or what can take the reason away: half a sentence.
+    /// What helps, and whose doing that is: half a sentence.
     #[must_use]
     pub fn who(&self, grammar: &Grammar) -> String {
         let say = |command: &str| format!("`{}`", grammar.spell(command));
@@ -305,7 +305,7 @@ impl Reason {
             Self::Paused { .. } => format!("somebody with maintain access, by {}", say("resume")),
             Self::ImageUnknown { .. } => "the registry".into(),
             Self::RequesterUnknown { .. } | Self::ForgeRefused { .. } => "the forge; or whoever runs Leadsman".into(),
-            Self::AlreadyMerged => "nobody needs to".into(),
+            Self::AlreadyMerged => "nothing needs to be done".into(),
             Self::Closed => format!("whoever opens it again, and then {}", say("merge")),
             Self::Expired { .. } | Self::BaseChanged { .. } => {
                 format!("somebody with write access, by {}", say("merge"))
@@ -319,7 +319,7 @@ impl Reason {
             Self::BotMayNotMerge { .. } => "an administrator, in the rules of the branch; or merge by hand".into(),
             Self::RequesterMayNot { .. } => "somebody else with write access".into(),
             Self::MethodNotAllowed { .. } => format!("{} without it, or with another one", say("merge")),
-            Self::ForgeRefusedHead { .. } => "what the forge says; then ask again".into(),
+            Self::ForgeRefusedHead { .. } => format!("mending what the forge names, and then {}", say("merge")),
         }
     }
 }

@@ -11,6 +11,7 @@ use super::pin::{PinFault, SeenHead, ShaPrefix, digits, pin};
 use super::reason::Reason;
 use crate::commands::grammar::Grammar;
 use crate::forge::*;
+use crate::plan::{Hold, Pause};
 use crate::pulls::OurHead;
 
 fn id(digit: char) -> ObjectId {
@@ -491,26 +492,30 @@ const ROWS: &[Row] = &[
     ("the bot may not merge", |w| w.rules.bot_may_not_merge = true, "drop bot-may-not-merge"),
     ("the method is not allowed", |w| w.config.allowed = vec![MergeMethod::Squash], "drop method-not-allowed"),
     // People.
-    ("held", |w| w.hold = Some(Hold { by: "bob".into(), until: None, why: None }), "wait held; no checks expected"),
+    ("held", |w| w.hold = Some(Hold { by: "bob".into(), until: None, reason: None }), "wait held; no checks expected"),
     (
         "held until later",
-        |w| w.hold = Some(Hold { by: "bob".into(), until: Some(at(3601)), why: None }),
+        |w| w.hold = Some(Hold { by: "bob".into(), until: Some(at(3601)), reason: None }),
         "wait held; no checks expected",
     ),
     (
         "held until now",
-        |w| w.hold = Some(Hold { by: "bob".into(), until: Some(at(3600)), why: None }),
+        |w| w.hold = Some(Hold { by: "bob".into(), until: Some(at(3600)), reason: None }),
         "merge aaaaaaa merge; no checks expected",
     ),
     (
         "asked for now, and held",
         |w| {
             w.request.now = true;
-            w.hold = Some(Hold { by: "bob".into(), until: None, why: None });
+            w.hold = Some(Hold { by: "bob".into(), until: None, reason: None });
         },
         "wait held",
     ),
-    ("paused", |w| w.pause = Some(Pause { by: "bob".into(), why: None }), "wait paused; no checks expected"),
+    (
+        "paused",
+        |w| w.pause = Some(Pause { by: "bob".into(), reason: None, since: at(0) }),
+        "wait paused; no checks expected",
+    ),
     ("who asked may not any more", |w| w.standing = Standing::MayNot, "drop requester-may-not"),
     (
         "nobody knows whether who asked may",
@@ -578,8 +583,8 @@ const ROWS: &[Row] = &[
     (
         "everything",
         |w| {
-            w.hold = Some(Hold { by: "bob".into(), until: None, why: None });
-            w.pause = Some(Pause { by: "bob".into(), why: None });
+            w.hold = Some(Hold { by: "bob".into(), until: None, reason: None });
+            w.pause = Some(Pause { by: "bob".into(), reason: None, since: at(0) });
             w.require("ci");
             w.check("lint", Failure);
             w.rules.required_approvals = 1;
