@@ -106,6 +106,7 @@ impl World {
             people: &People::default(),
             wishes: &Wishes::default(),
             labels: &[],
+            voice: None,
             recognise: &|_, _, _| None,
         };
         let renderer = Renderer::new().unwrap();

@@ -167,6 +167,7 @@ impl<'a> Demo<'a> {
             sources: self.sources(),
             options: &options,
             renderer: &renderer,
+            voice: None,
             wishes: &Wishes::default(),
             progress: &|_| {},
         })

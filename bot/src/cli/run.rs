@@ -81,6 +81,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
         sources,
         options: &inspection::options(&config, now),
         renderer: &renderer,
+        voice: None,
         wishes: &Wishes::default(),
         progress: &progress,
     })

@@ -166,7 +166,7 @@ impl FailureView {
 
 impl PullView {
     fn of(pull: Reconciled) -> Self {
-        let Reconciled { number, key, branch, action, reason, error, head, title, body, changes } = pull;
+        let Reconciled { number, key, branch, action, reason, error, head, title, body, changes, .. } = pull;
         let exists = |text: String| (!text.is_empty()).then_some(text);
         let version = |plan::Version { tag, digest }| VersionView { tag, digest };
         Self {

@@ -314,8 +314,7 @@ fn decided(decisions: &PullDecisions) -> Vec<String> {
 
 /// The commands as people write them, by their names.
 fn commands(voice: &Voice<'_>) -> BTreeMap<&'static str, String> {
-    let names = crate::config::repository::COMMANDS.iter().map(|(name, _)| *name);
-    names.map(|name| (name, voice.command(name))).collect()
+    crate::config::repository::commands().map(|(name, _)| (name, voice.command(name))).collect()
 }
 
 impl<'a> ChangeView<'a> {

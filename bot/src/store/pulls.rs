@@ -9,10 +9,12 @@ use std::collections::BTreeMap;
 
 use gix::ObjectId;
 use jiff::Timestamp;
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use super::history::{Event, write_event};
 use super::{Store, StoreError, sql};
+use crate::merge::pin::SeenHead;
 use crate::plan::{Key, Proposed};
 use crate::pulls::{OurHead, Pull, State};
 
@@ -80,27 +82,7 @@ impl Store {
         .await
         .map_err(sql("read pull requests from"))?;
         let mut heads = self.heads(repository, base).await?;
-        rows.iter()
-            .map(|row| {
-                let number: i64 = row.get(0);
-                let damaged = |what: String| StoreError::Damaged { number, what };
-                let state: &str = row.get(4);
-                Ok(Pull {
-                    number,
-                    key: Key { path: row.get(1), workload: row.get(2) },
-                    branch: row.get(3),
-                    state: State::ALL
-                        .into_iter()
-                        .find(|known| known.as_str() == state)
-                        .ok_or_else(|| damaged(format!("`{state}` is no state")))?,
-                    proposed: serde_json::from_str(row.get(5)).map_err(|error| damaged(error.to_string()))?,
-                    text_print: row.get(6),
-                    head: row.get::<Option<&str>, _>(7).map(|id| object_id(number, id)).transpose()?,
-                    left_alone: row.get(8),
-                    heads: heads.remove(&number).unwrap_or_default(),
-                })
-            })
-            .collect()
+        rows.iter().map(|row| known(row, &mut heads)).collect()
     }
 
     async fn heads(
@@ -244,6 +226,68 @@ impl Store {
         Ok(rows.iter().map(|row| (row.get(0), OnForge { number: row.get(1), url: row.get(2) })).collect())
     }
 
+    /// One pull request with all its heads, and its number on the forge. None: there is none of that number.
+    ///
+    /// # Errors
+    /// As [`Store::pulls`].
+    pub async fn pull(&self, repository: &str, number: i64) -> Result<Option<(Pull, Option<i64>)>, StoreError> {
+        let row = sqlx::query("SELECT base, forge_number FROM pulls WHERE repository = $1 AND number = $2")
+            .bind(repository)
+            .bind(number)
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(sql("read a pull request from"))?;
+        let Some(row) = row else { return Ok(None) };
+        let rows = sqlx::query(
+            "SELECT number, path, workload, branch, state, proposed, text_print, head, left_alone FROM pulls \
+             WHERE repository = $1 AND number = $2",
+        )
+        .bind(repository)
+        .bind(number)
+        .fetch_all(&self.readers)
+        .await
+        .map_err(sql("read a pull request from"))?;
+        let mut heads = self.heads(repository, row.get(0)).await?;
+        let pull = rows.iter().map(|row| known(row, &mut heads)).next().transpose()?;
+        Ok(pull.map(|pull| (pull, row.get(1))))
+    }
+
+    /// The heads of a pull request and when each was first seen (C3.1).
+    ///
+    /// # Errors
+    /// Where the database cannot be read or holds what we did not write.
+    pub async fn heads_seen(&self, repository: &str, number: i64) -> Result<Vec<SeenHead>, StoreError> {
+        let rows = sqlx::query("SELECT sha, first_seen_at FROM heads WHERE repository = $1 AND number = $2")
+            .bind(repository)
+            .bind(number)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(sql("read heads from"))?;
+        let seen = |row: &SqliteRow| {
+            Ok(SeenHead { id: object_id(number, row.get(0))?, first_seen_at: super::time(row.get(1)) })
+        };
+        rows.iter().map(seen).collect()
+    }
+
+    /// The heads of the last `count` merged pull requests into `base`, newest first: their checks are the usual ones
+    /// (C3.2).
+    ///
+    /// # Errors
+    /// Where the database cannot be read or holds what we did not write.
+    pub async fn merged_heads(&self, repository: &str, base: &str, count: usize) -> Result<Vec<ObjectId>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT number, head FROM pulls WHERE repository = $1 AND base = $2 AND state = 'merged' \
+             AND head IS NOT NULL ORDER BY updated_at DESC, number DESC LIMIT $3",
+        )
+        .bind(repository)
+        .bind(base)
+        .bind(i64::try_from(count).unwrap_or(i64::MAX))
+        .fetch_all(&self.readers)
+        .await
+        .map_err(sql("read heads from"))?;
+        rows.iter().map(|row| object_id(row.get(0), row.get(1))).collect()
+    }
+
     /// How many pull requests of a repository were opened since `since`.
     ///
     /// # Errors
@@ -275,6 +319,26 @@ impl Store {
             .map_err(sql("read the number of a pull request from"))?;
         Ok(row.map(|row| (row.get(0), row.get(1))))
     }
+}
+
+fn known(row: &SqliteRow, heads: &mut BTreeMap<i64, BTreeMap<ObjectId, OurHead>>) -> Result<Pull, StoreError> {
+    let number: i64 = row.get(0);
+    let damaged = |what: String| StoreError::Damaged { number, what };
+    let state: &str = row.get(4);
+    Ok(Pull {
+        number,
+        key: Key { path: row.get(1), workload: row.get(2) },
+        branch: row.get(3),
+        state: State::ALL
+            .into_iter()
+            .find(|known| known.as_str() == state)
+            .ok_or_else(|| damaged(format!("`{state}` is no state")))?,
+        proposed: serde_json::from_str(row.get(5)).map_err(|error| damaged(error.to_string()))?,
+        text_print: row.get(6),
+        head: row.get::<Option<&str>, _>(7).map(|id| object_id(number, id)).transpose()?,
+        left_alone: row.get(8),
+        heads: heads.remove(&number).unwrap_or_default(),
+    })
 }
 
 async fn write_record(

@@ -42,18 +42,18 @@ pub async fn woken(service: &Service, wake: &Wake) -> Result<Vec<Ask>, Failure> 
             users.into_iter().map(|(_, used)| list_image::ask(&used, service.now())).collect()
         }
         Wake::Branch { host, name, .. } | Wake::Repository { host, name } => {
-            watched(host, name).map(|it| service.ask_scan(it, Priority::Pulls)).into_iter().collect()
+            watched(host, name).map(|it| service.ask_scan(it, Priority::Pull)).into_iter().collect()
         }
         Wake::Renamed { host, from, to } => {
             let found = watched(host, from).or_else(|| watched(host, to));
-            found.map(|it| service.ask_scan(it, Priority::Pulls)).into_iter().collect()
+            found.map(|it| service.ask_scan(it, Priority::Pull)).into_iter().collect()
         }
         Wake::Comment { host, name, number } => {
             watched(host, name).map(|it| read(service, it, *number)).into_iter().collect()
         }
         Wake::Pull { host, name, number } => match watched(host, name) {
             Some(it) => {
-                let mut asks = vec![service.ask_scan(it, Priority::Pulls)];
+                let mut asks = vec![service.ask_scan(it, Priority::Pull)];
                 // Reviews and pushes change what a merge waits for.
                 asks.extend(try_merges(service, it, Some(*number)).await?);
                 asks
@@ -85,7 +85,5 @@ async fn try_merges(service: &Service, watched: &Watched, thread: Option<i64>) -
     };
     let requests = service.store.merge_requests(&watched.key).await?;
     let wanted = requests.iter().filter(|request| only.is_none_or(|only| request.number == only));
-    Ok(wanted
-        .map(|request| service.ask_of(watched, Kind::TryMerge, numbered(&watched.key, request.number)))
-        .collect())
+    Ok(wanted.map(|request| service.ask_of(watched, Kind::TryMerge, numbered(&watched.key, request.number))).collect())
 }

@@ -90,12 +90,8 @@ async fn with_look<T>(
     then: impl AsyncFnOnce(Look<'_>) -> Result<T, PassError>,
 ) -> Result<T, PassError> {
     let options = leadsman_scanner::scan::ScanOptions { now: service.now(), ..service.options.clone() };
-    let sources = Sources {
-        registry: &service.registry,
-        times: &service.times,
-        sights: None,
-        lists: Some(&service.lists),
-    };
+    let sources =
+        Sources { registry: &service.registry, times: &service.times, sights: None, lists: Some(&service.lists) };
     then(Look {
         place: &*site.place,
         base: &site.base,
@@ -147,11 +143,8 @@ async fn keep(service: &Service, watched: &Watched, site: &Site, done: &Pass) ->
     service.keep_config(&watched.key, done.config.clone().unwrap_or_default());
     let uses: Vec<Use> = used(&done.report);
     let changed = store.replace_uses(&watched.key, &uses).await?;
-    let mut asks: Vec<Ask> = changed
-        .new
-        .iter()
-        .map(|used| list_image::ask(used, service.later(service.schedule.images)))
-        .collect();
+    let mut asks: Vec<Ask> =
+        changed.new.iter().map(|used| list_image::ask(used, service.later(service.schedule.images))).collect();
     for Reconciled { number, on_forge, updated_at, .. } in &done.pulls {
         let (Some(number), Some((thread, url))) = (number, on_forge) else { continue };
         store.set_forge_number(&watched.key, *number, *thread, Some(url)).await?;

@@ -4,10 +4,20 @@
 //! Each takes what it works on as parameters and may be repeated at any time: it compares what should be with what
 //! is, and acts on the difference.
 
+pub mod answer;
+pub mod dashboard_issue;
 pub mod decisions;
+pub mod deliver;
+pub mod explain;
+pub mod handler;
+pub mod list_image;
+pub mod look;
 pub mod pass;
 pub mod queue;
+pub mod read_comments;
 pub mod recognise;
 pub mod reconcile_pulls;
+pub mod run_command;
 pub mod scan_repository;
 pub mod service;
+pub mod try_merge;

@@ -8,9 +8,10 @@ use leadsman_scanner::source::commit::{CommitError, CommitFiles};
 use thiserror::Error;
 
 use crate::config::repository::{self, ConfigError, RepositoryConfig};
+use crate::forge::Capabilities;
 use crate::forge::place::{BaseBranch, Place};
 use crate::pulls::Wishes;
-use crate::render::Renderer;
+use crate::render::{Renderer, Voice};
 use crate::store::{Store, StoreError};
 use crate::work::decisions;
 use crate::work::recognise::recognise;
@@ -53,6 +54,8 @@ pub struct Look<'a> {
     pub options: &'a ScanOptions,
     /// The texts.
     pub renderer: &'a Renderer,
+    /// Whose forge it is and the name that commands begin with; none where nobody listens.
+    pub voice: Option<(&'static Capabilities, &'a str)>,
     /// What people asked for just now; holds and the like come from the store.
     pub wishes: &'a Wishes,
     /// Is told how far it has come.
@@ -106,7 +109,7 @@ pub async fn scan(look: Look<'_>) -> Result<(ScannedCommit, Option<Arc<Repositor
 /// Where the base, the branches or the store cannot be read or written, or the configuration not be used. What fails for
 /// one file, container or pull request alone is said in the result.
 pub async fn pass(look: Look<'_>) -> Result<Pass, PassError> {
-    let Look { place, base, store, renderer, options, wishes, .. } = look;
+    let Look { place, base, store, renderer, options, voice, wishes, .. } = look;
     let now: Timestamp = options.now;
     let (commit, config) = scan(look).await?;
     let rules = config.clone().unwrap_or_default();
@@ -122,6 +125,7 @@ pub async fn pass(look: Look<'_>) -> Result<Pass, PassError> {
         people: &people,
         wishes,
         labels: &labels,
+        voice: voice.map(|(capabilities, handle)| Voice { capabilities, handle, slash: rules.commands.slash }),
         recognise: &tell,
     };
     let pulls = reconcile_pulls(place, store, renderer, base, scanned, now).await?;

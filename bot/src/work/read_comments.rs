@@ -47,7 +47,7 @@ pub async fn read_comments(service: &Service, key: &str) -> Result<Next, Failure
     };
     let new = service.store.keep_comments(repository, number, last, &commands, ask, service.now()).await?;
     for CommandLine { text, by, .. } in &new {
-        tracing::info!(repository, number, by = %by.login, command = %printable(text), "a command was written");
+        tracing::info!(repository, number, by = %by.login, command = %printable(text, 200), "a command was written");
     }
     Ok(Next::Done)
 }

@@ -14,11 +14,11 @@ use crate::config::repository::RepositoryConfig;
 use crate::forge::ForgeError;
 use crate::forge::commit::{Base, BuildError};
 use crate::forge::place::{BaseBranch, Place};
-use crate::plan::{self, Change, Intent, Key, Observed, Proposed};
+use crate::plan::{self, Change, Intent, Key, Memory, Observed, Proposed, PullDecisions};
 use crate::pulls::adopt::{Recognise, adopt};
 use crate::pulls::execute::{self, Done};
 use crate::pulls::{self, Facts, State, Wanted, Wishes, survey::survey};
-use crate::render::Renderer;
+use crate::render::{Description, Renderer, Voice};
 use crate::store::{Store, StoreError};
 use crate::work::decisions::People;
 
@@ -38,6 +38,8 @@ pub struct Scanned<'a> {
     pub wishes: &'a Wishes,
     /// Labels that every pull request is to have.
     pub labels: &'a [String],
+    /// How people talk to Leadsman there; none where nobody listens.
+    pub voice: Option<Voice<'a>>,
     /// Tells what leads from one text of a file to another.
     pub recognise: &'a Recognise<'a>,
 }
@@ -94,6 +96,10 @@ pub struct Reconciled {
     pub body: String,
     /// What it changes.
     pub changes: Vec<Change>,
+    /// Its number on the forge and its page; none where there is no forge but git itself.
+    pub on_forge: Option<(i64, String)>,
+    /// When it last changed on the forge.
+    pub updated_at: Option<Timestamp>,
 }
 
 /// Brings every pull request for `base` up to date and says what was done, by key.
@@ -106,7 +112,7 @@ pub async fn reconcile_pulls(
     store: &Store,
     renderer: &Renderer,
     base: &BaseBranch,
-    scanned: Scanned<'_>,
+    mut scanned: Scanned<'_>,
     now: Timestamp,
 ) -> Result<Vec<Reconciled>, ReconcileError> {
     let repository = place.identity();
@@ -146,8 +152,8 @@ pub async fn reconcile_pulls(
         opened_today: store.opened_since(repository, day_of(now)).await?,
         now,
     };
-    let intents = plan::plan_by(scanned.observed, &memories, &rules);
-    let (wanted, unwritten) = write_texts(renderer, &base.name, &intents, scanned.edit);
+    let intents = plan::plan_by(std::mem::take(&mut scanned.observed), &memories, &rules);
+    let (wanted, unwritten) = write_texts(renderer, &base.name, &intents, &memories, &scanned);
     decisions.extend(pulls::decide(&Facts {
         base: &base.name,
         pulls: &known,
@@ -176,6 +182,11 @@ pub async fn reconcile_pulls(
     let from_store = done.iter().any(|done| done.decision.number.is_some() && !wanted.contains_key(&done.decision.key));
     let texts = if from_store { store.texts(repository, &base.name).await? } else { BTreeMap::new() };
     let mut reconciled: Vec<_> = done.into_iter().map(|done| report(done, &wanted, &texts, &known)).collect();
+    for one in &mut reconciled {
+        let pull = on_forge.as_ref().and_then(|pulls| pulls.get(&one.branch));
+        one.on_forge = pull.map(|pull| (pull.number, pull.url.clone()));
+        one.updated_at = pull.map(|pull| pull.updated_at);
+    }
     for (key, error) in unwritten {
         match reconciled.iter_mut().find(|reconciled| reconciled.key == key && reconciled.action == "kept") {
             Some(reconciled) => reconciled.error = Some(error),
@@ -199,6 +210,8 @@ impl Reconciled {
             title: String::new(),
             body: String::new(),
             changes: Vec::new(),
+            on_forge: None,
+            updated_at: None,
         }
     }
 }
@@ -214,17 +227,25 @@ fn write_texts(
     renderer: &Renderer,
     base: &str,
     intents: &BTreeMap<Key, Intent>,
-    edit: &EditFile<'_>,
+    memories: &BTreeMap<Key, Memory>,
+    scanned: &Scanned<'_>,
 ) -> (BTreeMap<Key, Wanted>, BTreeMap<Key, String>) {
     let mut wanted = BTreeMap::new();
     let mut failed = BTreeMap::new();
     for (key, intent) in intents {
         let Intent::Propose(proposed) = intent else { continue };
         // The text of the file is dropped again: of all files at once it would be too much to hold.
-        let texts = edit(key, proposed).and_then(|edited| {
-            renderer
-                .pull_request(base, key, proposed.clone(), &edited.follows)
-                .map_err(|error| format!("its description cannot be written: {error}"))
+        let texts = (scanned.edit)(key, proposed).and_then(|edited| {
+            let none = PullDecisions::default();
+            let description = Description {
+                base,
+                key,
+                proposed: proposed.clone(),
+                follows: &edited.follows,
+                decisions: memories.get(key).map_or(&none, |memory| &memory.decisions),
+                voice: scanned.voice,
+            };
+            renderer.describe(description).map_err(|error| format!("its description cannot be written: {error}"))
         });
         match texts {
             Ok(texts) => drop(wanted.insert(key.clone(), texts)),
@@ -261,5 +282,7 @@ fn report(
         body,
         changes: proposed.iter().map(|proposed| proposed.change.clone()).collect(),
         key: decision.key,
+        on_forge: None,
+        updated_at: None,
     }
 }

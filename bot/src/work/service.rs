@@ -18,8 +18,9 @@ use crate::forge::local::Local;
 use crate::forge::mirror::{self, MirrorError};
 use crate::forge::place::{BaseBranch, Place};
 use crate::forge::remote::Mirrored;
-use crate::forge::{Answer, ErrorKind, Forge, ForgeError, Person, RepositoryInfo, RepositoryName};
+use crate::forge::{Answer, ErrorKind, Forge, Person, RepositoryInfo, RepositoryName};
 use crate::render::Renderer;
+use crate::render::comments::CommentRenderer;
 use crate::store::Store;
 use crate::store::work::{Ask, Kind, Lane, Priority};
 use crate::work::queue::Failure;
@@ -70,8 +71,10 @@ pub struct Service {
     pub lists: Lists,
     /// Creation times, as read once.
     pub times: TimeCache,
-    /// Texts.
+    /// The texts of pull requests.
     pub renderer: Renderer,
+    /// The texts of comments.
+    pub comments: CommentRenderer,
     /// How manifests are read; its time is not used.
     pub options: ScanOptions,
     /// How often to look.
@@ -102,6 +105,8 @@ pub struct Site {
     pub place: Arc<dyn Place>,
     /// The branch that pull requests are for.
     pub base: BaseBranch,
+    /// Its page for people; empty where there is none.
+    pub url: String,
 }
 
 /// Why a repository could not be entered.
@@ -183,11 +188,11 @@ impl Service {
             Source::Local(local) => {
                 let base = local.base(watched.base.as_deref()).map_err(|error| Closed::Resting(error.to_string()))?;
                 let place: Arc<dyn Place> = Arc::<Local>::clone(local);
-                Ok(Site { place, base })
+                Ok(Site { place, base, url: String::new() })
             }
             Source::Remote { folder, remote } => {
                 let told = watched.forge.repository(&watched.name).await;
-                let RepositoryInfo { default_branch, archived, empty, .. } = match told {
+                let RepositoryInfo { default_branch, archived, empty, url, .. } = match told {
                     Ok(info) => info,
                     Err(error) if matches!(error.kind, ErrorKind::NotFound) => {
                         return Err(Closed::Resting(error.to_string()));
@@ -204,7 +209,7 @@ impl Service {
                 let Watched { key, name, forge, .. } = watched;
                 let mirrored = Mirrored::fetch(forge, name, key, folder, remote.clone(), &base).await?;
                 let base = mirrored.base().clone();
-                Ok(Site { place: Arc::new(mirrored), base })
+                Ok(Site { place: Arc::new(mirrored), base, url })
             }
         }
     }

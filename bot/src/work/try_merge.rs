@@ -8,18 +8,17 @@ use leadsman_scanner::reference::{KnownHosts, Reference};
 use serde::{Deserialize, Serialize};
 
 use super::answer::{Thread, answer};
+use super::decisions;
 use super::queue::Failure;
 use super::service::{Service, Watched, parts};
 use crate::config::repository::RepositoryConfig;
 use crate::forge::{ErrorKind, ForgePull, MergeAnswer, MergeMethod, Mergeable, Permission, PullEdit, Reaction};
 use crate::merge::decide::{
-    Attempt, Decided, Facts, Hold, Image, MergeConfig, Note, Pause, Request, Standing, Verdict, decide, expires_at,
-    next_look,
+    Attempt, Decided, Facts, Image, MergeConfig, Note, Request, Standing, Verdict, decide, expires_at, next_look,
 };
 use crate::merge::reason::Reason;
 use crate::pulls::{Pull, State};
 use crate::render::comments::{Answer, CommentKey};
-use crate::store::decisions::Verb;
 use crate::store::history::Event;
 use crate::store::merges::MergeRequest;
 use crate::store::work::{Claim, Next, Priority};
@@ -164,7 +163,7 @@ async fn merged(
         watched.forge.react(&watched.name, comment, Reaction::ThumbsUp).await?;
     }
     service.store.settle_merge(&watched.key, row.number, Some(row.created_at)).await?;
-    service.store.ask(&[service.ask_scan(watched, Priority::Pulls)], service.now()).await?;
+    service.store.ask(&[service.ask_scan(watched, Priority::Pull)], service.now()).await?;
     Ok(Next::Done)
 }
 
@@ -233,16 +232,9 @@ pub async fn gather(
     }
     habitual.sort();
     habitual.dedup();
-    let decisions = store.decisions(&watched.key, now).await?;
-    let hold = decisions.iter().find(|it| it.verb == Verb::Hold && it.number == Some(number)).map(|it| Hold {
-        by: it.by.login.clone(),
-        until: it.until,
-        why: (!it.reason.is_empty()).then(|| it.reason.clone()),
-    });
-    let pause = decisions.iter().find(|it| it.verb == Verb::Pause).map(|it| Pause {
-        by: it.by.login.clone(),
-        why: (!it.reason.is_empty()).then(|| it.reason.clone()),
-    });
+    let people = decisions::read(store, &watched.key, now).await?;
+    let hold = people.pulls.get(&number).and_then(|decided| decided.hold.clone());
+    let pause = people.repository.pause;
     let config = merge_config(watched, &service.config(&watched.key));
     let request = match asked {
         Some((row, _)) => Request {

@@ -25,6 +25,12 @@ pub struct RegistryError {
 }
 
 impl RegistryError {
+    /// Whether the registry says that it is not there.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        matches!(self.kind, RegistryErrorKind::NotFound { .. })
+    }
+
     /// Whether asking again cannot help, so that a tag may be left out of the choice for it (S6.3). Everything else
     /// is a passing fault, and no choice may be made without that tag.
     #[must_use]
