@@ -17,7 +17,7 @@ use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{any, post};
 use futures_util::StreamExt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -308,7 +308,8 @@ pub(super) fn routes(hooks: Hooks) -> Router {
             );
         }
     }
-    router.with_state(hooks)
+    let nowhere = any(async || (StatusCode::NOT_FOUND, "there is no such webhook\n"));
+    router.route("/webhooks/{*rest}", nowhere).with_state(hooks)
 }
 
 async fn receive(hooks: &Hooks, kind: HookKind, path: Option<String>, request: Request) -> Response {

@@ -96,7 +96,6 @@ struct Package {
 
 #[derive(Deserialize)]
 struct Owner {
-    #[serde(alias = "username")]
     login: String,
 }
 
