@@ -92,7 +92,7 @@ async fn opens_then_changes_nothing_then_moves_on() {
     assert_eq!(code, 0);
     let pull = &document["pulls"][0];
     assert_eq!((pull["action"].as_str(), pull["number"].as_i64()), (Some("opened"), Some(1)));
-    assert_eq!(pull["title"], "Update web/app to 1.1.0 in clusters/production");
+    assert_eq!(pull["title"], "Update web/app: app 1.0.0 to 1.1.0 in clusters/production");
     assert!(
         pull["body"].as_str().unwrap().contains("| `chart-image` | `1.0.0` | `1.1.0` | minor | 2026-01-02 03:04 UTC |")
     );
@@ -121,7 +121,7 @@ async fn people_read_what_was_done_and_the_description() {
     let output = world.run(&[]).await;
     let text = String::from_utf8(output.stdout).unwrap();
     for part in
-        ["opened", "#1 Update web/app to 1.1.0", "leadsman/web-app-", "What happens next", "1 pull request changed"]
+        ["opened", "#1 Update web/app: app 1.0.0 to 1.1.0", "leadsman/web-app-", "What happens next", "1 pull request changed"]
     {
         assert!(text.contains(part), "`{part}` is missing:\n{text}");
     }

@@ -4,10 +4,12 @@ use clap::Subcommand;
 
 use super::{Context, Outcome};
 use crate::config::{Config, Loaded, Origin};
+use crate::output::error::CliError;
 use crate::output::json::{self, ConfigView};
 use crate::output::table::{Cell, Shrink, Table};
 use crate::output::text::escape;
 use crate::output::{Exit, Format, style};
+use crate::render::Renderer;
 
 /// Shows and checks the configuration
 #[derive(Debug, clap::Args)]
@@ -74,9 +76,24 @@ fn table(loaded: &Loaded, context: &Context) -> String {
 
 fn check(context: &Context) -> Outcome {
     let loaded = context.load()?;
-    for (host, registry) in &loaded.config.registries {
+    let config = &loaded.config;
+    for (host, registry) in &config.registries {
         registry.password(&context.environment, host)?;
         registry.check_ca(host)?;
+    }
+    for (host, forge) in &config.forges {
+        forge.token(&context.environment, host)?;
+        forge.webhook_secrets(&context.environment, host)?;
+        forge.check_ca(host)?;
+    }
+    config.registry_webhooks.secrets(&context.environment)?;
+    if let Some(folder) = &config.templates_dir {
+        let templates = crate::config::read_templates(folder, crate::render::TEMPLATES)?;
+        let renderer = Renderer::with_overrides(&templates)
+            .map_err(|error| CliError::usage("the templates that come with Leadsman are broken").because(&error))?;
+        if let Some(notice) = renderer.notices().first() {
+            return Err(CliError::usage(notice.clone()).hint("the folder is named by `templates_dir`"));
+        }
     }
     let file = loaded.file.as_ref().map_or_else(
         || "no configuration file; defaults and variables".to_owned(),

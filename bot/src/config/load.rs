@@ -184,16 +184,10 @@ fn variable(name: &str, value: &str) -> Result<Node, Fault> {
     Ok(Node::text(value, origin))
 }
 
-/// A variable that `password_env` names may itself begin with `LEADSMAN_`: it is no unknown key then.
+/// A variable that holds a secret may itself begin with `LEADSMAN_`: it is no unknown key then.
 fn forget_named_secrets(mut root: Node, environment: &Environment) -> Node {
     let mut secrets = BTreeSet::new();
-    if let Some(Node { value: Value::Map(registries), .. }) = root.get(&["registries"]) {
-        for (_, registry) in registries {
-            if let Some(Node { value: Value::Scalar { text, .. }, .. }) = registry.get(&["password_env"]) {
-                secrets.insert(text.clone());
-            }
-        }
-    }
+    named_secrets(&root, &mut secrets);
     let known = known_keys(&Config::schema());
     let dropped: BTreeSet<String> = environment
         .keys()
@@ -204,6 +198,24 @@ fn forget_named_secrets(mut root: Node, environment: &Environment) -> Node {
         entries.retain(|(key, _)| !dropped.contains(&key.text));
     }
     root
+}
+
+/// The variables that anything names as the place of a secret.
+fn named_secrets(node: &Node, found: &mut BTreeSet<String>) {
+    match &node.value {
+        Value::Map(entries) => {
+            for (key, value) in entries {
+                match &value.value {
+                    Value::Scalar { text, .. } if matches!(&*key.text, "password_env" | "token_env" | "env") => {
+                        found.insert(text.clone());
+                    }
+                    _ => named_secrets(value, found),
+                }
+            }
+        }
+        Value::List(items) => items.iter().for_each(|item| named_secrets(item, found)),
+        Value::Scalar { .. } => {}
+    }
 }
 
 fn known_keys(schema: &schemars::Schema) -> Vec<String> {
@@ -219,6 +231,7 @@ fn check(config: &Config, root: &Node) -> Result<(), Fault> {
         fault.path = path.iter().map(|key| (*key).to_owned()).collect();
         fault
     };
+    super::service::check(config, root)?;
     if config.max_new_tags == 0 {
         return Err(fault(&["max_new_tags"], "must be at least 1".into()));
     }
@@ -260,6 +273,32 @@ fn resolve(config: &mut Config, root: &Node, base: &Path) {
     }
     if in_file(&["data_dir"]) {
         absolute(base, &mut config.data_dir);
+    }
+    if in_file(&["templates_dir"]) {
+        absolute(base, &mut config.templates_dir);
+    }
+    for (host, forge) in &mut config.forges {
+        if in_file(&["forges", host, "token_file"]) {
+            absolute(base, &mut forge.token_file);
+        }
+        if in_file(&["forges", host, "ca"]) {
+            absolute(base, &mut forge.ca);
+        }
+        for (number, secret) in forge.webhook_secrets.iter_mut().enumerate() {
+            if in_file(&["forges", host, "webhook_secrets", &number.to_string(), "file"]) {
+                absolute(base, &mut secret.file);
+            }
+        }
+    }
+    for (number, secret) in config.registry_webhooks.secrets.iter_mut().enumerate() {
+        if in_file(&["registry_webhooks", "secrets", &number.to_string(), "file"]) {
+            absolute(base, &mut secret.file);
+        }
+    }
+    for (number, repository) in config.repositories.iter_mut().enumerate() {
+        if in_file(&["repositories", &number.to_string(), "local"]) {
+            absolute(base, &mut repository.local);
+        }
     }
     for (host, registry) in &mut config.registries {
         if in_file(&["registries", host, "password_file"]) {

@@ -13,21 +13,31 @@ use leadsman_scanner::registry::TimeCache;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod glob;
 mod load;
 mod registries;
+pub mod repository;
 mod secret;
+mod service;
+mod templates;
 mod tree;
 mod values;
 
+pub use glob::{NamePattern, PathPattern};
 pub use load::{Environment, Loaded, Setting, Source, user_folder};
+pub use service::{
+    ForgeConfig, ForgeKind, LogFormat, RegistryWebhooks, RepositoryEntry, Schedule, SecretSource, Server,
+};
+pub use templates::read_templates;
 pub use tree::Origin;
-pub use values::{MirrorUrl, Platform, Span};
+pub use values::{Label, MirrorUrl, Platform, ServiceUrl, Span};
 
 /// The file's name in the user's configuration folder.
 pub const FILE_NAME: &str = "leadsman.yaml";
 
 /// The configuration of Leadsman. Every key may also be given as an environment variable: `LEADSMAN_` and the key in
-/// upper case (`LEADSMAN_PLATFORM`), a map as one JSON value (`LEADSMAN_REGISTRIES`). A variable wins over the file.
+/// upper case (`LEADSMAN_PLATFORM`), with `__` between nested keys (`LEADSMAN_SERVER__LISTEN`), a map or a list as one JSON
+/// value (`LEADSMAN_REGISTRIES`). A variable wins over the file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(title = "Leadsman configuration")]
@@ -47,9 +57,32 @@ pub struct Config {
     /// Where creation times are kept between runs. The user's cache folder if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_dir: Option<PathBuf>,
-    /// Where `leadsman run` keeps its store. The user's data folder if absent.
+    /// Where the store is kept. The user's data folder if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_dir: Option<PathBuf>,
+    /// A folder of templates that are used in place of those that come with Leadsman, by the same names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub templates_dir: Option<PathBuf>,
+    /// Forges by host, such as `gitea.example.com`.
+    pub forges: BTreeMap<String, ForgeConfig>,
+    /// The repositories that `leadsman serve` watches.
+    pub repositories: Vec<RepositoryEntry>,
+    /// Where `leadsman serve` listens.
+    pub server: Server,
+    /// Webhooks of registries and build jobs.
+    pub registry_webhooks: RegistryWebhooks,
+    /// How often `leadsman serve` looks by itself.
+    pub schedule: Schedule,
+    /// Pieces of work that `leadsman serve` does at a time.
+    #[schemars(range(min = 1, max = 64))]
+    pub workers: u16,
+    /// Hosts of registries, without port, that `leadsman serve` may ask at private addresses. All others must be at
+    /// public ones, because any repository may name any host. Hosts of mirrors are allowed anyway.
+    pub allow_private_registries: Vec<String>,
+    /// The name that commands begin with: `@leadsman merge`.
+    pub handle: String,
+    /// How `leadsman serve` writes a line of its log. What is logged is said by `LEADSMAN_LOG`.
+    pub log_format: LogFormat,
 }
 
 impl Default for Config {
@@ -61,6 +94,16 @@ impl Default for Config {
             image_timeout: Span::from_secs(60),
             cache_dir: None,
             data_dir: None,
+            templates_dir: None,
+            forges: BTreeMap::new(),
+            repositories: Vec::new(),
+            server: Server::default(),
+            registry_webhooks: RegistryWebhooks::default(),
+            schedule: Schedule::default(),
+            workers: 4,
+            allow_private_registries: Vec::new(),
+            handle: "leadsman".to_owned(),
+            log_format: LogFormat::default(),
         }
     }
 }

@@ -3,7 +3,9 @@
 use std::str::FromStr as _;
 
 use leadsman_scanner::reference::KnownHosts;
-use leadsman_scanner::registry::{Credentials, HostOptions, Platform, Registry as Client, RegistryOptions};
+use leadsman_scanner::registry::{
+    Credentials, DockerConfig, HostOptions, Platform, Registry as Client, RegistryOptions,
+};
 
 use super::{Config, Environment};
 use crate::output::error::CliError;
@@ -36,6 +38,20 @@ impl Config {
             options.hosts.insert(host.clone(), host_options);
         }
         Ok(options)
+    }
+
+    /// The options of the registry client in the service: what repositories name is asked at public addresses only, but
+    /// for the hosts of `allow_private_registries`, and docker's credentials are not used.
+    ///
+    /// # Errors
+    /// Where a password that the configuration names cannot be had.
+    pub fn service_registry_options(&self, environment: &Environment) -> Result<RegistryOptions, CliError> {
+        Ok(RegistryOptions {
+            allow_private: false,
+            allowed_private: self.allow_private_registries.iter().cloned().collect(),
+            docker_config: DockerConfig::Off,
+            ..self.registry_options(environment)?
+        })
     }
 
     /// The registry client on the command line. Opens no connection.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::tree::Origin;
-use super::{Config, Environment, Loaded, Registry, Source, Span};
+use super::{Config, Environment, ForgeKind, Loaded, LogFormat, Registry, RepositoryEntry, SecretSource, Source, Span};
 use crate::output::{Exit, Look};
 
 struct Case {
@@ -47,13 +47,25 @@ impl Case {
 #[test]
 fn every_key_is_read_from_the_file_and_from_its_variable() {
     type Check = fn(&Config) -> bool;
-    let cases: [(&str, &str, Check); 6] = [
+    let cases: [(&str, &str, Check); 16] = [
         ("registries", r#"{"a.io": {"insecure": true}}"#, |c| c.registries.get("a.io").is_some_and(|r| r.insecure)),
         ("platform", "linux/arm64/v8", |c| c.platform.as_str() == "linux/arm64/v8"),
         ("max_new_tags", "7", |c| c.max_new_tags == 7),
         ("image_timeout", "2m", |c| c.image_timeout == Span::from_secs(120)),
         ("cache_dir", "/var/cache/l", |c| c.cache_folder() == Some("/var/cache/l".into())),
         ("data_dir", "/var/lib/l", |c| c.data_folder() == Some("/var/lib/l".into())),
+        ("templates_dir", "/etc/l", |c| c.templates_dir == Some("/etc/l".into())),
+        ("forges", r#"{"git.a.io": {"token_env": "T"}}"#, |c| {
+            c.forges.get("git.a.io").is_some_and(|f| f.token_env.is_some())
+        }),
+        ("repositories", r#"[{"local": "/srv/git"}]"#, |c| c.repositories.len() == 1),
+        ("server", r#"{"listen": "[::1]:1", "pages": false}"#, |c| !c.server.pages && c.server.listen.port() == 1),
+        ("registry_webhooks", r#"{"secrets": [{"env": "S"}]}"#, |c| c.registry_webhooks.secrets.len() == 1),
+        ("schedule", r#"{"images": "5m"}"#, |c| c.schedule.images == Span::from_secs(300)),
+        ("workers", "9", |c| c.workers == 9),
+        ("allow_private_registries", r#"["registry"]"#, |c| c.allow_private_registries == ["registry"]),
+        ("handle", "boatswain", |c| c.handle == "boatswain"),
+        ("log_format", "json", |c| c.log_format == LogFormat::Json),
     ];
     let mut keys: Vec<&str> = cases.iter().map(|(key, ..)| *key).collect();
     keys.sort_unstable();
@@ -91,6 +103,95 @@ fn every_key_of_a_registry_is_read() {
     assert_eq!(loaded.registries["b.io"], b);
     let c = Registry { username: Some("7".into()), password_env: Some("P".into()), ..Registry::default() };
     assert_eq!(loaded.registries["c.io"], c);
+}
+
+#[test]
+fn every_key_of_the_service_is_read() {
+    let case = Case::new(
+        "forges:\n  git.a.io:3000:\n    kind: gitea\n    url: http://git.a.io:3000/sub/\n    token_file: token\n    \
+         webhook_secrets: [{file: hook}, {env: LEADSMAN_HOOK}]\n    ca: ca.pem\n  \
+         b.io: {token_env: LEADSMAN_B}\n\
+         repositories:\n  - {forge: git.a.io:3000, name: acme/fleet, base: release/1}\n  - local: fleet.git\n\
+         server: {listen: '0.0.0.0:80', public_url: 'https://bot.a.io/', pages: false}\n\
+         registry_webhooks: {secrets: [{file: /run/s}]}\nschedule: {images: 1m, repositories: 2h}\n\
+         templates_dir: texts\n",
+    )
+    .with("LEADSMAN_HOOK", "hunter2")
+    .with("LEADSMAN_B", "hunter3")
+    .with("LEADSMAN_SERVER__LISTEN", "127.0.0.1:8081")
+    .with("LEADSMAN_LOG_FORMAT", "json");
+    let config = case.config();
+    let file = |name: &str| Some(case.folder.path().join(name));
+    let forge = &config.forges["git.a.io:3000"];
+    assert_eq!((forge.kind, forge.address("git.a.io:3000").as_str()), (ForgeKind::Gitea, "http://git.a.io:3000/sub"));
+    assert_eq!((&forge.token_file, &forge.ca), (&file("token"), &file("ca.pem")), "relative to the file's own folder");
+    let secrets = [
+        SecretSource { file: file("hook"), env: None },
+        SecretSource { file: None, env: Some("LEADSMAN_HOOK".into()) },
+    ];
+    assert_eq!(forge.webhook_secrets, secrets);
+    assert_eq!(config.forges["b.io"].address("b.io"), "https://b.io");
+    let fleet = RepositoryEntry {
+        forge: Some("git.a.io:3000".into()),
+        name: Some("acme/fleet".into()),
+        base: Some("release/1".into()),
+        local: None,
+    };
+    let local = RepositoryEntry { local: file("fleet.git"), ..RepositoryEntry::default() };
+    assert_eq!(config.repositories, [fleet, local]);
+    assert_eq!(config.server.listen.to_string(), "127.0.0.1:8081", "the variable wins over a nested key");
+    assert_eq!(config.server.public_url.unwrap().as_str(), "https://bot.a.io");
+    assert!(!config.server.pages, "what the variable does not name stays");
+    assert_eq!(config.log_format, LogFormat::Json);
+    assert_eq!(config.schedule.repositories, Span::from_secs(7_200));
+    assert_eq!(config.templates_dir, file("texts"));
+    assert!(!format!("{:?}", case.load().unwrap().settings).contains("hunter"));
+}
+
+#[test]
+fn wrong_values_of_the_service_say_what_is_expected_and_where() {
+    let forge = |rest: &str| format!("forges: {{a.io: {{token_env: T{rest}}}}}\n");
+    for (file, message) in [
+        ("forges: {a.io: {}}\n".to_owned(), "`forges.a.io`: a forge without `token_file` or `token_env`"),
+        (forge(", token_file: f"), "`token_file` and `token_env` are both given"),
+        (forge(", token: hunter2"), "name what holds it by `token_file` or `token_env`"),
+        (forge(", kind: github"), "`github` is none of `gitea`"),
+        (forge(", url: a.io"), "`a.io` is no address"),
+        (forge(", url: 'https://u:hunter2@a.io'"), "credentials do not stand in an address"),
+        (forge(", webhook_secrets: [{}]"), "a secret needs `file` or `env`"),
+        (forge(", webhook_secrets: [{file: a, env: B}]"), "`file` and `env` are both given"),
+        (forge(", webhook_secrets: [hunter2]"), "expected a map"),
+        ("forges: {'https://a.io': {token_env: T}}\n".into(), "`https://a.io` is no host of a forge"),
+        ("forges: {local: {token_env: T}}\n".into(), "repositories on this machine need no forge"),
+        ("repositories: [{}]\n".into(), "a repository needs `forge` and `name`, or `local`"),
+        ("repositories: [{forge: a.io}]\n".into(), "a repository of a forge without `name`"),
+        ("repositories: [{name: a/b}]\n".into(), "a repository of a forge without `forge`"),
+        ("repositories: [{forge: a.io, name: a/b}]\n".into(), "`a.io` is no configured forge"),
+        (forge("") + "repositories: [{forge: b.io, name: a/b}]\n", "did you mean `a.io`?"),
+        (forge("") + "repositories: [{forge: a.io, name: a}]\n", "write `owner/name`"),
+        (forge("") + "repositories: [{forge: a.io, name: ../b}]\n", "write `owner/name`"),
+        (forge("") + "repositories: [{forge: a.io, name: a/b, local: /x}]\n", "`local` stands alone"),
+        (forge("") + "repositories: [{forge: a.io, name: a/b, base: a b}]\n", "`a b` is no name of a branch"),
+        (
+            forge("") + "repositories: [{forge: a.io, name: a/b}, {forge: a.io, name: A/B}]\n",
+            "`repositories.1`: `a/b` stands here twice",
+        ),
+        ("repositories: [{local: /a}, {local: /a}]\n".into(), "stands here twice"),
+        ("server: {listen: 8080}\n".into(), "`server.listen`: invalid socket address syntax"),
+        ("server: {public_url: bot}\n".into(), "`bot` is no address"),
+        ("registry_webhooks: {secret: x}\n".into(), "secrets do not stand in the configuration"),
+        ("registry_webhooks: {secrets: [{}]}\n".into(), "a secret needs `file` or `env`"),
+        ("schedule: {images: 1s}\n".into(), "`schedule.images`: `1s` is too often: at least `1m`"),
+        ("workers: 0\n".into(), "`workers`: must be from 1 to 64"),
+        ("allow_private_registries: ['a.io:5000']\n".into(), "`a.io:5000` is no host without port"),
+        ("handle: '@bot'\n".into(), "`@bot` is no handle"),
+        ("log_format: xml\n".into(), "`xml` is none of `text` and `json`"),
+    ] {
+        let error = Case::new(&file).error();
+        assert!(error.contains(message), "{file}: {error}");
+        assert!(error.contains("--> leadsman.yaml:"), "{file}: {error}");
+        assert!(!error.contains("credentials") || !error.lines().next().unwrap().contains("hunter2"), "{error}");
+    }
 }
 
 #[test]

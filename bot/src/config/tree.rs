@@ -110,10 +110,13 @@ impl serde::de::Error for Fault {
 /// The fault for a key that is none of those known.
 fn unknown_key<'a>(key: &str, known: impl Iterator<Item = &'a str> + Clone) -> Fault {
     let fault = Fault::new(format!("unknown key `{key}`"));
-    if matches!(key, "password" | "token") {
-        return fault.hint(
-            "secrets do not stand in the configuration: name a file with `password_file` or a variable with `password_env`",
-        );
+    if matches!(key, "password" | "token" | "secret" | "webhook_secret") {
+        let names: Vec<&str> = known.clone().filter(|key| key.ends_with("file") || key.ends_with("env")).collect();
+        if names.is_empty() {
+            return fault.hint("secrets do not stand in the configuration");
+        }
+        let either = text::listed(names).replace(" and ", " or ");
+        return fault.hint(format!("secrets do not stand in the configuration: name what holds it by {either}"));
     }
     match text::nearest(key, known.clone()) {
         Some(near) => fault.hint(format!("did you mean `{near}`?")),
@@ -172,13 +175,14 @@ impl Node {
         entries[index].1.set(rest, node);
     }
 
-    /// The node at a path of keys.
+    /// The node at a path of keys; an item of a list by its number from 0.
     pub(super) fn get(&self, path: &[&str]) -> Option<&Self> {
         match (path.split_first(), &self.value) {
             (None, _) => Some(self),
             (Some((first, rest)), Value::Map(entries)) => {
                 entries.iter().find(|(key, _)| key.text == *first)?.1.get(rest)
             }
+            (Some((first, rest)), Value::List(items)) => items.get(first.parse::<usize>().ok()?)?.get(rest),
             _ => None,
         }
     }

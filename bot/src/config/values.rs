@@ -178,6 +178,105 @@ impl JsonSchema for MirrorUrl {
     }
 }
 
+/// The address of a service: scheme, host and port, and a path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ServiceUrl(String);
+
+impl ServiceUrl {
+    /// The address, without a slash at its end.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ServiceUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is no address: write `https://host` or `http://host:port`");
+        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+        let authority = rest.ok_or_else(wrong)?.split('/').next().unwrap_or_default();
+        if authority.contains('@') {
+            // The text is left out on purpose: it may hold a password.
+            return Err("credentials do not stand in an address: name a file or a variable that holds them".to_owned());
+        }
+        let parsed = url::Url::parse(text).map_err(|_| wrong())?;
+        if parsed.query().is_some() || parsed.fragment().is_some() || text.contains([' ', '\\']) {
+            return Err(wrong());
+        }
+        Ok(Self(text.trim_end_matches('/').to_owned()))
+    }
+}
+
+impl fmt::Display for ServiceUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl JsonSchema for ServiceUrl {
+    fn schema_name() -> Cow<'static, str> {
+        "ServiceUrl".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": "^https?://[^/@?# ]+(/[^@?# ]*)?$",
+            "description": "`https://host[:port][/path]`, or `http://…`."
+        })
+    }
+}
+
+/// The name of a label, as forges take it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Label(String);
+
+impl Label {
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Label {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let odd = |c: char| c == ',' || c.is_control() || crate::output::text::is_unsafe(c);
+        if text.trim() != text || text.is_empty() || text.chars().count() > 50 || text.contains(odd) {
+            return Err("a label has 1 to 50 characters, no comma, and no white space around it".to_owned());
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl JsonSchema for Label {
+    fn schema_name() -> Cow<'static, str> {
+        "Label".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 50,
+            "pattern": "^[^,]+$",
+            "description": "The name of a label."
+        })
+    }
+}
+
 macro_rules! through_text {
     ($($name:ident),*) => {$(
         impl TryFrom<String> for $name {
@@ -196,4 +295,4 @@ macro_rules! through_text {
     )*};
 }
 
-through_text!(Span, Platform, MirrorUrl);
+through_text!(Span, Platform, MirrorUrl, ServiceUrl, Label);

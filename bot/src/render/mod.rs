@@ -1,21 +1,34 @@
 //! Every text the bot writes, from the templates in `templates/`.
 //!
 //! Pure. A template sees plain values; whatever is printed without one of the filters of [`markdown`] is escaped for
-//! the kind of text it goes into, so a template cannot forget it. Undefined names are errors, and the work a template
-//! may do is limited. Dates are absolute, so that a text changes only when what it tells changes.
+//! the kind of text it goes into, so a template cannot forget it, and cannot turn it off. Undefined names are errors, and
+//! the work a template may do is limited. Dates are absolute, so that a text changes only when what it tells changes.
+//!
+//! A team may use templates of its own ([`Renderer::with_overrides`]). One that fails is replaced by the one that comes
+//! with Leadsman, with a notice that names the fault: a wrong template never holds up a pull request.
 
-use minijinja::value::{Serde, Value};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+use minijinja::value::{Serde, Value, ValueKind};
 use minijinja::{AutoEscape, Environment, Error, UndefinedBehavior, context};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::forge::Capabilities;
 use crate::forge::commit::PLAN_TRAILER;
-use crate::plan::{Key, PassedOver, Proposed, Version, content_print, hex};
+use crate::plan::{
+    Ignore, Key, Level, PassedOver, Proposed, PullDecisions, Version, content_print, hex, level, version_numbers,
+};
 use crate::pulls::Wanted;
 
+pub mod dashboard;
 pub mod markdown;
+mod marker;
 
-/// The longest body, in bytes, with its marker: what GitHub takes.
+pub use marker::{Marker, keep_below};
+
+/// The longest body, in bytes, with its marker, where the forge does not say otherwise.
 const MAX_BODY: usize = 65_536;
 
 /// The longest title, in characters.
@@ -27,8 +40,22 @@ const MAX_CHANGES: usize = 100;
 /// The work that one template may do, in instructions.
 const FUEL: u64 = 500_000;
 
-/// The kind of text that a template of Markdown makes.
-const MARKDOWN: &str = "markdown";
+/// The longest text that a template may make, in bytes.
+const MAX_TEXT: usize = 1 << 20;
+
+/// The templates that come with Leadsman. A team may bring its own by the same names.
+const BUILT_IN: [(&str, &str); 4] = [
+    ("pull_request/title.txt", include_str!("../../../templates/pull_request/title.txt")),
+    ("pull_request/body.md", include_str!("../../../templates/pull_request/body.md")),
+    ("commit.txt", include_str!("../../../templates/commit.txt")),
+    ("dashboard/body.md", include_str!("../../../templates/dashboard/body.md")),
+];
+
+/// The names of the templates that a team may bring, relative to the folder they lie in.
+pub const TEMPLATES: &[&str] = &["pull_request/title.txt", "pull_request/body.md", "commit.txt", "dashboard/body.md"];
+
+/// What stands before the name of a team's own template.
+const OWN: &str = "own/";
 
 /// Makes outside text harmless in one kind of place.
 type Escape = fn(&str) -> String;
@@ -36,13 +63,65 @@ type Escape = fn(&str) -> String;
 /// Turns what is proposed into texts.
 pub struct Renderer {
     templates: Environment<'static>,
+    /// The names of the templates that a team brought and that can be parsed.
+    own: BTreeSet<String>,
+    notices: Vec<String>,
+}
+
+/// How people talk to Leadsman where a text is read.
+#[derive(Debug, Clone, Copy)]
+pub struct Voice<'a> {
+    /// What the forge can do.
+    pub capabilities: &'a Capabilities,
+    /// The name that commands begin with, without `@`.
+    pub handle: &'a str,
+    /// Whether the repository takes slash commands, where the forge has them free.
+    pub slash: bool,
+}
+
+impl Voice<'_> {
+    /// A command as people write it here: `/merge`, or `@leadsman merge` where slashes are the forge's own (C1.1).
+    #[must_use]
+    pub fn command(&self, words: &str) -> String {
+        if self.capabilities.slash_commands && self.slash {
+            format!("/{words}")
+        } else {
+            format!("@{} {words}", self.handle)
+        }
+    }
+}
+
+/// A pull request to be described.
+#[derive(Debug)]
+pub struct Description<'a> {
+    /// The branch it is for.
+    pub base: &'a str,
+    /// What it is about.
+    pub key: &'a Key,
+    /// Its changes, at least one.
+    pub proposed: Vec<Proposed>,
+    /// Places that change along, because they share an anchor with a tag (S7.4).
+    pub follows: &'a [String],
+    /// What people decided about it.
+    pub decisions: &'a PullDecisions,
+    /// How people talk to Leadsman there; none where nobody listens.
+    pub voice: Option<Voice<'a>>,
+}
+
+/// A text, and why it is not by the team's own template, where there is one.
+struct Rendered {
+    text: String,
+    notice: Option<String>,
 }
 
 /// What the templates see of one change.
 #[derive(Serialize)]
 struct ChangeView<'a> {
+    workload: &'a str,
+    path: &'a str,
     container: &'a str,
     image: &'a str,
+    short_image: &'a str,
     from: &'a str,
     to: &'a str,
     kind: &'static str,
@@ -57,55 +136,61 @@ struct ChangeView<'a> {
     warnings: Vec<String>,
 }
 
-/// What stands in a pull request's body for machines: enough to know it again without a store.
-#[derive(Serialize)]
-struct Marker<'a> {
-    version: u32,
-    base: &'a str,
-    path: &'a str,
-    workload: &'a str,
-    content: &'a str,
-}
-
 impl Renderer {
     /// The texts as they come with Leadsman.
     ///
     /// # Errors
     /// Where a template cannot be parsed.
     pub fn new() -> Result<Self, Error> {
-        let mut templates = Environment::new();
-        templates.set_undefined_behavior(UndefinedBehavior::Strict);
-        templates.set_fuel(Some(FUEL));
-        templates.set_auto_escape_callback(|name| {
-            AutoEscape::Custom(if name.ends_with(".md") { MARKDOWN } else { "plain" }.into())
-        });
-        templates.set_formatter(|out, state, value| {
-            let escape = match state.auto_escape() {
-                AutoEscape::Custom(kind) if kind == MARKDOWN => markdown::text,
-                _ => markdown::inert,
-            };
-            match value.as_str() {
-                Some(text) if !value.is_safe() => Ok(out.write_str(&escape(text))?),
-                _ => Ok(write!(out, "{value}")?),
-            }
-        });
-        let filters: [(&str, Escape); 4] = [
-            ("code", markdown::code),
-            ("cell", markdown::cell),
-            ("link", markdown::link),
-            ("sentence", markdown::sentence),
-        ];
-        for (name, filter) in filters {
-            templates.add_filter(name, move |value: &str| Value::from_safe_string(filter(value)));
-        }
-        templates.add_template("title.txt", include_str!("../../../templates/pull_request/title.txt"))?;
-        templates.add_template("body.md", include_str!("../../../templates/pull_request/body.md"))?;
-        templates.add_template("commit.txt", include_str!("../../../templates/commit.txt"))?;
-        Ok(Self { templates })
+        Self::with_overrides(&BTreeMap::new())
     }
 
-    /// Writes the texts of a pull request for `base` that proposes these changes, at least one. `follows` are places
-    /// that change along, because they share an anchor with a tag (S7.4).
+    /// The same with a team's own templates, by their names ([`TEMPLATES`]). Those that cannot be used are told by
+    /// [`Renderer::notices`].
+    ///
+    /// # Errors
+    /// Where a template that comes with Leadsman cannot be parsed.
+    pub fn with_overrides(own: &BTreeMap<&'static str, String>) -> Result<Self, Error> {
+        let mut templates = environment();
+        for (name, text) in BUILT_IN {
+            templates.add_template(name, text)?;
+        }
+        let mut renderer = Self { templates, own: BTreeSet::new(), notices: Vec::new() };
+        for (name, text) in own {
+            match renderer.templates.add_template_owned(format!("{OWN}{name}"), text.clone()) {
+                Ok(()) => drop(renderer.own.insert((*name).to_owned())),
+                Err(error) => renderer.notices.push(fault(name, &with_sources(&error))),
+            }
+        }
+        Ok(renderer)
+    }
+
+    /// The team's own templates that cannot be parsed, each with its fault.
+    #[must_use]
+    pub fn notices(&self) -> &[String] {
+        &self.notices
+    }
+
+    /// Renders a template: the team's own if there is one that works and whose text `fits`, else the built-in one.
+    fn render(&self, name: &str, values: &Value, fits: impl Fn(&str) -> Result<(), String>) -> Result<Rendered, Error> {
+        let write = |name: &str| {
+            let mut out = Bounded(Vec::new());
+            self.templates.get_template(name)?.render_captured_to(values.clone(), &mut out)?;
+            Ok::<_, Error>(String::from_utf8_lossy(&out.0).into_owned())
+        };
+        let mut notice = None;
+        if self.own.contains(name) {
+            let own = write(&format!("{OWN}{name}")).map_err(|error| with_sources(&error));
+            match own.and_then(|text| fits(&text).map(|()| text)) {
+                Ok(text) => return Ok(Rendered { text, notice: None }),
+                Err(why) => notice = Some(fault(name, &why)),
+            }
+        }
+        Ok(Rendered { text: write(name)?, notice })
+    }
+
+    /// Writes the texts of a pull request for `base` that proposes these changes, at least one, where nobody listens to
+    /// commands. `follows` are places that change along, because they share an anchor with a tag (S7.4).
     ///
     /// # Errors
     /// Where a template fails.
@@ -116,12 +201,25 @@ impl Renderer {
         proposed: Vec<Proposed>,
         follows: &[String],
     ) -> Result<Wanted, Error> {
+        let decisions = PullDecisions::default();
+        self.describe(Description { base, key, proposed, follows, decisions: &decisions, voice: None })
+    }
+
+    /// Writes the texts of a pull request. What people wrote below the marker of an older body is not in it:
+    /// [`keep_below`] adds it when the body is sent.
+    ///
+    /// # Errors
+    /// Where a template that comes with Leadsman fails.
+    pub fn describe(&self, description: Description<'_>) -> Result<Wanted, Error> {
+        let Description { base, key, proposed, follows, decisions, voice } = description;
         let changes: Vec<_> = proposed.iter().map(|proposed| proposed.change.clone()).collect();
         let content = content_print(&key.path, &changes);
-        let views: Vec<_> = proposed.iter().take(MAX_CHANGES).map(ChangeView::new).collect();
+        let workload = readable_name(&key.workload);
+        let views: Vec<_> =
+            proposed.iter().take(MAX_CHANGES).map(|proposed| ChangeView::new(&workload, &key.path, proposed)).collect();
         let same = changes.iter().all(|change| change.to.tag == changes[0].to.tag);
         let values = context! {
-            name => readable_name(&key.workload),
+            name => workload.as_str(),
             workload => key.workload.as_str(),
             path => key.path.as_str(),
             folder => key.path.rsplit_once('/').map_or("", |(folder, _)| folder),
@@ -131,32 +229,141 @@ impl Renderer {
             follows => Value::from(Serde(follows)),
             content => content.as_str(),
             trailer => PLAN_TRAILER,
+            base => base,
+            decisions => Value::from(Serde(&decided(decisions))),
+            commands => voice.map(|voice| commands(&voice)),
+            pull_request => voice.map_or("pull request", |voice| voice.capabilities.pull_request),
         };
-        let title = self.templates.get_template("title.txt")?.render(&values)?;
-        let title: String = title.trim().chars().take(MAX_TITLE).collect();
-        let body = self.templates.get_template("body.md")?.render(&values)?;
-        let marker = Marker { version: 1, base, path: &key.path, workload: &key.workload, content: &content };
-        let body = with_marker(&body, &marker)?;
-        let message = self
-            .templates
-            .get_template("commit.txt")?
-            .render(context! { title => Value::from_safe_string(title.clone()), ..values })?;
-        let text_print = hex(&Sha256::digest([title.as_str(), &body].join("\0")))[..32].to_owned();
+        let fits_title = |text: &str| match text.trim().lines().count() {
+            1 => Ok(()),
+            count => Err(format!("a title is one line, and this has {count}")),
+        };
+        let title = self.render("pull_request/title.txt", &values, fits_title)?;
+        let shown: String = title.text.trim().chars().take(MAX_TITLE).collect();
+        let values = context! { title => Value::from_safe_string(shown.clone()), ..values };
+        let trailer = format!("{PLAN_TRAILER}: {content}");
+        let fits_commit = |text: &str| {
+            let claims = text.lines().filter(|line| line.starts_with(PLAN_TRAILER)).count();
+            let is_known_again = claims == 1 && text.trim_end().lines().next_back() == Some(trailer.as_str());
+            is_known_again.then_some(()).ok_or_else(|| format!("its last line is not `{trailer}`"))
+        };
+        let message = self.render("commit.txt", &values, fits_commit)?;
+        let fits_body = |text: &str| match text.lines().any(|line| line.starts_with("<!-- leadsman")) {
+            false => Ok(()),
+            true => Err("a line of it begins like the hidden marker".to_owned()),
+        };
+        let body = self.render("pull_request/body.md", &values, fits_body)?;
+        let notices = self.notices.iter().chain([&title.notice, &message.notice, &body.notice].into_iter().flatten());
+        let text = with_notices(body.text, notices);
+        let line = Marker::new(base, key, &content, decisions).line().map_err(unwritable)?;
+        let room = voice.map_or(MAX_BODY, |voice| voice.capabilities.max_body);
+        let body = marker::append(&text, &line, room);
+        let text_print = print(&shown, &body);
         Ok(Wanted {
             proposed,
             content_print: content,
-            title,
+            title: shown,
             body,
             text_print,
-            message: message.trim().to_owned() + "\n",
+            message: message.text.trim().to_owned() + "\n",
         })
     }
 }
 
+/// Where templates live: strict, limited, and with no way around the escaping.
+fn environment() -> Environment<'static> {
+    let mut templates = Environment::new();
+    templates.set_undefined_behavior(UndefinedBehavior::Strict);
+    templates.set_fuel(Some(FUEL));
+    // What would call a text from outside harmless.
+    for filter in ["safe", "escape", "e", "tojson"] {
+        templates.remove_filter(filter);
+    }
+    templates.set_auto_escape_callback(|_| AutoEscape::Custom("leadsman".into()));
+    templates.set_formatter(|out, state, value| {
+        // By the name alone, so that no block of a template turns it off.
+        let escape = if state.name().ends_with(".md") { markdown::text } else { markdown::inert };
+        match (value.as_str(), value.kind()) {
+            (Some(_), _) if value.is_safe() => Ok(write!(out, "{value}")?),
+            (Some(text), _) => Ok(out.write_str(&escape(text))?),
+            (None, ValueKind::Number | ValueKind::Bool) => Ok(write!(out, "{value}")?),
+            (None, _) => Ok(out.write_str(&escape(&value.to_string()))?),
+        }
+    });
+    let filters: [(&str, Escape); 4] = [
+        ("code", markdown::code),
+        ("cell", markdown::cell),
+        ("link", markdown::link),
+        ("sentence", markdown::sentence),
+    ];
+    for (name, filter) in filters {
+        templates.add_filter(name, move |value: &str| Value::from_safe_string(filter(value)));
+    }
+    templates
+}
+
+/// Takes so much text and no more.
+struct Bounded(Vec<u8>);
+
+impl io::Write for Bounded {
+    fn write(&mut self, part: &[u8]) -> io::Result<usize> {
+        if self.0.len() + part.len() > MAX_TEXT {
+            return Err(io::Error::other("the text is longer than 1 MiB"));
+        }
+        self.0.extend_from_slice(part);
+        Ok(part.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn fault(name: &str, why: &str) -> String {
+    format!(
+        "The template `{name}` of this service cannot be used, so the one that comes with Leadsman was taken: {why}"
+    )
+}
+
+/// The error and what lies below it, on one line.
+fn with_sources(error: &Error) -> String {
+    let below = std::iter::successors(std::error::Error::source(error), |error| error.source());
+    below.fold(error.to_string(), |text, error| format!("{text}: {error}"))
+}
+
+fn unwritable(error: serde_json::Error) -> Error {
+    Error::new(minijinja::ErrorKind::BadSerialization, "cannot write the marker").with_source(error)
+}
+
+/// The text with what is to be said about its templates.
+fn with_notices<'a>(text: String, notices: impl Iterator<Item = &'a String>) -> String {
+    notices.fold(text, |text, notice| format!("{}\n\n> {}\n", text.trim_end(), markdown::sentence(notice)))
+}
+
+/// The print of a title and a body.
+fn print(title: &str, body: &str) -> String {
+    hex(&Sha256::digest([title, body].join("\0")))[..32].to_owned()
+}
+
+/// What people decided, in sentences.
+fn decided(decisions: &PullDecisions) -> Vec<String> {
+    let hold = decisions.hold.iter().map(crate::plan::Hold::words);
+    hold.chain(decisions.ignores.iter().map(Ignore::words)).collect()
+}
+
+/// The commands as people write them, by their names.
+fn commands(voice: &Voice<'_>) -> BTreeMap<&'static str, String> {
+    let names = crate::config::repository::COMMANDS.iter().map(|(name, _)| *name);
+    names.map(|name| (name, voice.command(name))).collect()
+}
+
 impl<'a> ChangeView<'a> {
-    fn new(proposed: &'a Proposed) -> Self {
+    fn new(workload: &'a str, path: &'a str, proposed: &'a Proposed) -> Self {
         let (change, evidence) = (&proposed.change, &proposed.evidence);
         Self {
+            workload,
+            path,
+            short_image: change.image.rsplit('/').next().unwrap_or_default(),
             container: &change.container,
             image: &change.image,
             from: &change.from.tag,
@@ -168,7 +375,7 @@ impl<'a> ChangeView<'a> {
             pins: change.to.digest.is_some(),
             source: evidence.source.as_deref(),
             revision: evidence.revision.as_deref(),
-            compare: compare_link(evidence.source.as_deref(), evidence.revision.as_deref()),
+            compare: compare_link(evidence),
             passed_over: &evidence.passed_over,
             warnings: evidence.flags.iter().map(|flag| warning(flag)).collect(),
         }
@@ -188,50 +395,34 @@ fn warning(flag: &str) -> String {
 /// `major`, `minor` or `patch` where both tags are versions, `digest` where only the digest moved, else `other`.
 #[must_use]
 pub fn kind_of_change(from: &Version, to: &Version) -> &'static str {
-    if from.tag == to.tag {
-        return "digest";
-    }
-    let (Some(from), Some(to)) = (numbers(&from.tag), numbers(&to.tag)) else { return "other" };
-    match (from[0] == to[0], from[1] == to[1], from[2] == to[2]) {
-        (false, _, _) => "major",
-        (true, false, _) => "minor",
-        (true, true, false) => "patch",
-        (true, true, true) => "other",
-    }
+    if from.tag == to.tag { "digest" } else { level(from, to).map_or("other", Level::as_str) }
 }
 
 /// Whether both tags are versions by their numbers, and `tag` has the higher ones.
 #[must_use]
 pub fn is_higher(tag: &str, than: &str) -> bool {
-    numbers(tag).zip(numbers(than)).is_some_and(|(tag, than)| tag > than)
+    version_numbers(tag).zip(version_numbers(than)).is_some_and(|(tag, than)| tag > than)
 }
 
-/// The first three numbers of a version, missing ones being 0.
-fn numbers(tag: &str) -> Option<[u64; 3]> {
-    let core = tag.strip_prefix('v').unwrap_or(tag).split(['-', '+']).next()?;
-    let mut numbers = [0; 3];
-    let parts: Vec<_> = core.split('.').collect();
-    if parts.len() > numbers.len() {
-        return None;
-    }
-    for (number, part) in numbers.iter_mut().zip(parts) {
-        *number = part.bytes().all(|b| b.is_ascii_digit()).then(|| part.parse().ok())??;
-    }
-    Some(numbers)
-}
-
-/// Where people see the commit that an image was made from, on forges whose addresses are known.
-fn compare_link(source: Option<&str>, revision: Option<&str>) -> Option<String> {
-    let (source, revision) = (source?.trim_end_matches('/'), revision?);
+/// Where people see what is new in an image: the comparison of both commits that the images were made from, where both
+/// are known, else the new one; on forges whose addresses are known.
+fn compare_link(evidence: &crate::plan::Evidence) -> Option<String> {
+    let (source, revision) = (evidence.source.as_deref()?.trim_end_matches('/'), evidence.revision.as_deref()?);
     let source = source.strip_suffix(".git").unwrap_or(source);
-    let is_commit = (7..=64).contains(&revision.len()) && revision.bytes().all(|b| b.is_ascii_hexdigit());
+    let is_commit = |text: &&str| (7..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit());
     let host = source.strip_prefix("https://")?.split('/').next()?;
-    let path = match host {
-        "github.com" | "codeberg.org" | "gitea.com" => "commit",
-        "gitlab.com" => "-/commit",
+    let between = match host {
+        "github.com" | "codeberg.org" | "gitea.com" => "",
+        "gitlab.com" => "-/",
         _ => return None,
     };
-    (is_commit && markdown::is_link(source)).then(|| format!("{source}/{path}/{revision}"))
+    if !is_commit(&revision) || !markdown::is_link(source) {
+        return None;
+    }
+    Some(match evidence.previous_revision.as_deref().filter(is_commit).filter(|previous| *previous != revision) {
+        Some(previous) => format!("{source}/{between}compare/{previous}...{revision}"),
+        None => format!("{source}/{between}commit/{revision}"),
+    })
 }
 
 /// `namespace/name` of a workload's id.
@@ -239,24 +430,6 @@ fn readable_name(id: &str) -> String {
     let (namespace, rest) = id.split_once(':').unwrap_or(("", id));
     let name = rest.split_once('/').map_or(rest, |(_, name)| name);
     if namespace.is_empty() { name.to_owned() } else { format!("{namespace}/{name}") }
-}
-
-/// The body with its hidden marker, cut so that both fit.
-fn with_marker(body: &str, marker: &Marker<'_>) -> Result<String, Error> {
-    let json = serde_json::to_string(marker).map_err(|error| {
-        Error::new(minijinja::ErrorKind::BadSerialization, "cannot write the marker").with_source(error)
-    })?;
-    let marker = format!("\n\n<!-- leadsman {} -->\n", markdown::in_comment(&json));
-    let mut body = body.trim_end().to_owned();
-    let room = MAX_BODY.saturating_sub(marker.len());
-    if body.len() > room {
-        const CUT: &str = "\n\n… cut here, for a pull request holds no more.";
-        let end = body.floor_char_boundary(room.saturating_sub(CUT.len()));
-        // At the end of a line, so that no table or code span is left open.
-        body.truncate(body[..end].rfind('\n').unwrap_or(end));
-        body.push_str(CUT);
-    }
-    Ok(body + &marker)
 }
 
 #[cfg(test)]
@@ -280,6 +453,7 @@ mod tests {
                 digest: Some(format!("sha256:{}", "ab".repeat(32))),
                 source: Some("https://github.com/stefanprodan/podinfo".into()),
                 revision: Some("0123456789abcdef0123456789abcdef01234567".into()),
+                previous_revision: None,
                 flags: vec!["moves-down".into()],
                 passed_over: vec![PassedOver { tag: "7.0.0".into(), why: "the filter does not match it".into() }],
             },
@@ -317,6 +491,174 @@ mod tests {
         insta::assert_snapshot!(format!("{}\n=====\n{}\n=====\n{}", wanted.title, wanted.body, wanted.message));
     }
 
+    const FORGE: Capabilities = Capabilities {
+        name: "Gitea",
+        pull_request: "pull request",
+        slash_commands: true,
+        reactions: true,
+        issues: true,
+        rules: true,
+        reviews: true,
+        merge_methods: &[],
+        max_body: 20_000,
+    };
+
+    fn described(renderer: &Renderer, voice: Option<Voice<'_>>, decisions: &PullDecisions) -> Wanted {
+        let proposed = vec![proposed("app", "6.5.0", "6.5.4")];
+        let description = Description { base: "main", key: &key(), proposed, follows: &[], decisions, voice };
+        renderer.describe(description).unwrap()
+    }
+
+    #[test]
+    fn texts_where_people_can_talk_to_leadsman() {
+        let hold = crate::plan::Hold { until: None, by: "ada".into(), reason: Some("wait for the freeze".into()) };
+        let ignore = Ignore {
+            scope: crate::plan::Scope::Minor,
+            image: None,
+            container: Some("app".into()),
+            until: "2027-01-31T00:00:00Z".parse().ok(),
+            by: "grace".into(),
+            reason: None,
+        };
+        let decisions = PullDecisions { ignores: vec![ignore], hold: Some(hold) };
+        let voice = Voice { capabilities: &FORGE, handle: "leadsman", slash: true };
+        let wanted = described(&Renderer::new().unwrap(), Some(voice), &decisions);
+        assert_eq!(Marker::read(&wanted.body).unwrap().decisions, decisions);
+        insta::assert_snapshot!(wanted.body);
+    }
+
+    #[test]
+    fn commands_have_the_form_that_works_there_c1_1() {
+        let renderer = Renderer::new().unwrap();
+        let quick_actions = Capabilities { slash_commands: false, pull_request: "merge request", ..FORGE };
+        let voice = Voice { capabilities: &quick_actions, handle: "boatswain", slash: true };
+        let off = Voice { capabilities: &FORGE, handle: "boatswain", slash: false };
+        for voice in [voice, off] {
+            let body = described(&renderer, Some(voice), &PullDecisions::default()).body;
+            assert!(body.contains("`@boatswain merge`") && !body.contains("`/merge`"), "{body}");
+            assert!(body.contains(&format!("closes this {}", voice.capabilities.pull_request)), "{body}");
+        }
+        let silent = described(&renderer, None, &PullDecisions::default()).body;
+        assert!(!silent.contains("`/merge`") && !silent.contains("In a comment"), "{silent}");
+    }
+
+    #[test]
+    fn the_forge_says_how_long_a_body_is() {
+        let voice = Voice { capabilities: &FORGE, handle: "leadsman", slash: true };
+        let many: Vec<_> = (0..90).map(|n| proposed(&format!("c{n:0200}"), "1", "2")).collect();
+        let decisions = PullDecisions::default();
+        let description = Description {
+            base: "main",
+            key: &key(),
+            proposed: many,
+            follows: &[],
+            decisions: &decisions,
+            voice: Some(voice),
+        };
+        let body = Renderer::new().unwrap().describe(description).unwrap().body;
+        assert!(body.len() <= FORGE.max_body && body.contains("… cut here"), "{}", body.len());
+        assert!(Marker::read(&body).is_some());
+    }
+
+    fn own(name: &'static str, text: &str) -> Renderer {
+        Renderer::with_overrides(&BTreeMap::from([(name, text.to_owned())])).unwrap()
+    }
+
+    #[test]
+    fn a_team_may_bring_templates_of_its_own() {
+        let none = PullDecisions::default();
+        let title = own("pull_request/title.txt", "Bump {{ changes[0].short_image }} by {{ changes[0].kind }}");
+        assert_eq!(described(&title, None, &none).title, "Bump podinfo by patch");
+        let body = own("pull_request/body.md", "Only {{ changes[0].to|code }}.");
+        let wanted = described(&body, None, &none);
+        assert!(wanted.body.starts_with("Only `6.5.4`.\n\n<!-- leadsman {"), "{}", wanted.body);
+        let commit = own("commit.txt", "chore: {{ title }}\n\n{{ trailer }}: {{ content }}");
+        let message = described(&commit, None, &none).message;
+        assert!(message.starts_with("chore: Update web/podinfo: podinfo 6.5.0 to 6.5.4"), "{message}");
+    }
+
+    #[test]
+    fn a_template_that_fails_is_replaced_and_named() {
+        let none = PullDecisions::default();
+        let plain = described(&Renderer::new().unwrap(), None, &none);
+        let endless = format!("{{% for n in range(2000) %}}{}{{% endfor %}}", "x".repeat(1_000));
+        for (name, text, why) in [
+            ("pull_request/body.md", "{{ changes", "syntax error"),
+            ("pull_request/body.md", "{{ secret }}", "undefined"),
+            ("pull_request/body.md", "{{ changes[0].to|safe }}", "unknown filter"),
+            ("pull_request/body.md", "{{ changes|tojson }}", "unknown filter"),
+            ("pull_request/body.md", "{% include '/etc/passwd' %}", "/etc/passwd"),
+            (
+                "pull_request/body.md",
+                "{% for a in range(100000) %}{% for b in range(100000) %}x{% endfor %}{% endfor %}",
+                "fuel",
+            ),
+            ("pull_request/body.md", &endless, "longer than 1 MiB"),
+            ("pull_request/body.md", "<!-- leadsman {} -->", "begins like the hidden marker"),
+            ("pull_request/title.txt", "a\nb", "a title is one line, and this has 2"),
+            ("pull_request/title.txt", "", "a title is one line, and this has 0"),
+            ("commit.txt", "{{ title }}", "its last line is not `Leadsman-Plan: "),
+            ("commit.txt", "{{ trailer }}: 0\n\n{{ trailer }}: {{ content }}", "its last line is not"),
+        ] {
+            let wanted = described(&own(name, text), None, &none);
+            let notice = wanted.body.lines().find(|line| line.starts_with("> ")).unwrap_or_default();
+            assert!(notice.contains(&format!("`{name}`")), "{name} {text}: {}", wanted.body);
+            assert!(notice.contains(why), "{name} {text}: {notice}");
+            assert_eq!((&wanted.title, &wanted.message), (&plain.title, &plain.message), "{text}");
+            assert!(wanted.body.starts_with("Newer image for"), "{text}");
+            assert!(Marker::read(&wanted.body).is_some(), "{text}");
+        }
+        assert_eq!(own("commit.txt", "{{ x").notices().len(), 1);
+    }
+
+    #[test]
+    fn a_template_of_a_team_cannot_turn_the_escaping_off() {
+        let mut change = proposed("<b>@ada", "1", "2");
+        change.evidence.flags = vec!["<i>@ada".into()];
+        for text in [
+            "{% autoescape false %}{{ changes[0].container }}{% endautoescape %}",
+            "{{ changes }}",
+            "{{ changes|list }}",
+            "{{ changes[0].warnings|join(' ') }}",
+            "{% set x %}{{ changes[0].container }}{% endset %}{{ x }}",
+            "{% macro m(x) %}{{ x }}{% endmacro %}{{ m(changes[0].container) }}",
+        ] {
+            let renderer = own("pull_request/body.md", text);
+            let wanted = renderer.pull_request("main", &key(), vec![change.clone()], &[]).unwrap();
+            assert!(!wanted.body.contains("cannot be used"), "{text}: {}", wanted.body);
+            let shown = wanted.body.split("<!-- leadsman").next().unwrap();
+            assert!(!shown.contains("<b>") && !shown.contains("<i>") && !shown.contains("@ada"), "{text}: {shown}");
+        }
+    }
+
+    #[test]
+    fn all_templates_can_be_replaced() {
+        assert_eq!(BUILT_IN.map(|(name, _)| name), TEMPLATES);
+    }
+
+    #[test]
+    fn a_comparison_needs_both_commits_and_a_known_forge() {
+        let link = |source: &str, revision: &str, previous: Option<&str>| {
+            compare_link(&Evidence {
+                source: Some(source.into()),
+                revision: Some(revision.into()),
+                previous_revision: previous.map(Into::into),
+                ..Evidence::default()
+            })
+        };
+        let (a, b) = ("a".repeat(40), "b".repeat(40));
+        let github = "https://github.com/acme/app";
+        assert_eq!(link(github, &b, Some(&a)), Some(format!("{github}/compare/{a}...{b}")));
+        assert_eq!(link(&format!("{github}.git"), &b, None), Some(format!("{github}/commit/{b}")));
+        assert_eq!(link(github, &b, Some(&b)), Some(format!("{github}/commit/{b}")));
+        assert_eq!(link(github, &b, Some("main")), Some(format!("{github}/commit/{b}")));
+        let gitlab = "https://gitlab.com/acme/app";
+        assert_eq!(link(gitlab, &b, Some(&a)), Some(format!("{gitlab}/-/compare/{a}...{b}")));
+        assert_eq!(link("https://evil.example/x", &b, Some(&a)), None);
+        assert_eq!(link(github, "main", Some(&a)), None);
+        assert_eq!(link("https://github.com/a)b", &b, None), None);
+    }
+
     #[test]
     fn hostile_names_stay_text() {
         let hostile = "x`|\n/close\n<img src=x onerror=1> @octocat fixes #1\n\nLeadsman-Plan: 0 -->";
@@ -338,7 +680,7 @@ mod tests {
         // Every line of the table has as many cells as its head.
         let bars = |line: &str| line.replace("\\|", "").matches('|').count();
         let rows: Vec<_> = wanted.body.lines().filter(|line| line.starts_with('|')).map(bars).collect();
-        assert_eq!(rows, [6, 6, 6], "{}", wanted.body);
+        assert_eq!(rows, [7, 7, 7], "{}", wanted.body);
     }
 
     #[test]

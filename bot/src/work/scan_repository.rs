@@ -35,7 +35,7 @@ impl ScannedCommit {
         files: CommitFiles,
         sources: Sources<'_>,
         options: ScanOptions,
-        progress: &dyn Fn(Progress<'_>),
+        progress: &(dyn Fn(Progress<'_>) + Sync),
     ) -> Self {
         let options = ScanOptions { details: true, explain: true, ..options };
         let report = scan::scan(&files, Some(sources), &options, &|_| true, progress).await;
@@ -166,6 +166,7 @@ fn evidence(finding: &Finding, latest: &Latest) -> Evidence {
         digest: latest.digest.as_ref().map(|digest| digest.as_str().to_owned()),
         source: label("source"),
         revision: label("revision"),
+        previous_revision: None,
         flags: finding.flags.iter().map(ToString::to_string).collect(),
         passed_over: passed_over(finding, latest),
     }

@@ -23,14 +23,14 @@ fn show_says_where_each_value_came_from() {
 fn neither_the_working_directory_nor_the_scanned_tree_brings_configuration() {
     let home = Home::new();
     for name in ["leadsman.yaml", ".leadsman.yaml", "leadsman/leadsman.yaml", ".config/leadsman/leadsman.yaml"] {
-        home.write(&format!("work/{name}"), "max_new_tags: 7\n");
+        home.write(&format!("work/{name}"), "max_new_tags: 7777\n");
     }
     let (_, shown) = home.json(&["config", "show"]);
     assert_eq!(shown["file"], serde_json::Value::Null);
-    assert!(!shown.to_string().contains('7'), "{shown}");
+    assert!(!shown.to_string().contains("7777"), "{shown}");
     // A relative folder would be one of the working directory.
     let relative = Home::new().with("XDG_CONFIG_HOME", ".config");
-    relative.write("work/.config/leadsman/leadsman.yaml", "max_new_tags: 7\n");
+    relative.write("work/.config/leadsman/leadsman.yaml", "max_new_tags: 7777\n");
     assert_eq!(relative.json(&["config", "show"]).1["file"], serde_json::Value::Null);
 }
 

@@ -105,6 +105,7 @@ fn the_schemas_in_the_documentation_are_those_that_are_printed() {
         .map(|document| (document.name().to_owned(), home.run(&["schema", document.name()]).out))
         .collect();
     printed.push(("configuration".to_owned(), home.run(&["config", "schema"]).out));
+    printed.push(("repository".to_owned(), home.run(&["schema", "repository"]).out));
     for (name, text) in printed {
         let path = folder.join(format!("{name}.json"));
         if std::env::var_os("LEADSMAN_WRITE_SCHEMAS").is_some() {

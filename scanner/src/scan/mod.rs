@@ -14,7 +14,7 @@ mod sights;
 use std::ops::Range;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 pub use self::edit::{FileEdit, Refusal, edit_file};
 pub use self::read::{Read, ReadFile, read};
@@ -24,7 +24,7 @@ use crate::detect::{Container, DetectOptions};
 use crate::diagnostic::{Diagnostic, Level};
 use crate::manifest::Limits;
 use crate::reference::{Digest, ImageName};
-use crate::registry::{Platform, Registry, TimeCache};
+use crate::registry::{Lists, Platform, Registry, TimeCache};
 use crate::source::{self, Files};
 use crate::status::{Flag, Status};
 
@@ -49,6 +49,8 @@ pub struct ScanOptions {
     pub max_timed_tags: usize,
     /// Whose creation time counts in an image of many platforms, where a container names none (S6.2).
     pub platform: Platform,
+    /// The least age of an image where a container names none (S6.7).
+    pub min_age: Option<SignedDuration>,
     /// The time that counts as now.
     pub now: Timestamp,
 }
@@ -155,6 +157,8 @@ pub struct Sources<'a> {
     /// When tags were first seen, and what is seen now, for callers that keep it. It stands in where no matching tag
     /// has a creation time (S6.3), and counts for minimum ages (S6.7).
     pub sights: Option<&'a Sights>,
+    /// Lists of tags that are kept between scans, for callers that renew them.
+    pub lists: Option<&'a Lists>,
 }
 
 /// How far a scan has come, for whoever watches.
@@ -183,6 +187,7 @@ impl ScanOptions {
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             max_timed_tags: 500,
             platform: Platform::default(),
+            min_age: None,
             now,
         }
     }
@@ -205,8 +210,8 @@ pub async fn scan(
     files: &dyn Files,
     sources: Option<Sources<'_>>,
     options: &ScanOptions,
-    narrow: &dyn Fn(&Container) -> bool,
-    progress: &dyn Fn(Progress<'_>),
+    narrow: &(dyn Fn(&Container) -> bool + Sync),
+    progress: &(dyn Fn(Progress<'_>) + Sync),
 ) -> Report {
     let read = read(files, options);
     let mut report = Report {
