@@ -14,6 +14,7 @@
 //! | [`plan`] | choices to wanted pull requests (pure) |
 //! | [`pulls`] | wanted against actual pull requests: actions (pure), and who carries them out |
 //! | [`render`] | every text that goes into a pull request, comments too |
+//! | [`serve`] | the service, put together from its configuration |
 //! | [`server`] | HTTP: webhooks in, health, metrics, pages |
 //! | [`store`] | the only SQL |
 //! | [`update`] | writing choices into files |
@@ -33,6 +34,7 @@ pub mod output;
 pub mod plan;
 pub mod pulls;
 pub mod render;
+pub mod serve;
 pub mod server;
 pub mod store;
 pub mod update;
