@@ -3,6 +3,7 @@
 //! Each takes what it works on as parameters and may be repeated at any time: it compares what should be with what
 //! is, and acts on the difference.
 
+pub mod ignored;
 pub mod pass;
 pub mod recognise;
 pub mod reconcile_pulls;
