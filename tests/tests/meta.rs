@@ -176,6 +176,8 @@ const PURE: &[&str] = &[
     "scanner/src/reference.rs",
     "scanner/src/status.rs",
     "scanner/src/diagnostic.rs",
+    "bot/src/config/glob.rs",
+    "bot/src/config/repository.rs",
     "bot/src/plan",
     "bot/src/render",
 ];
