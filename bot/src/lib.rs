@@ -4,14 +4,17 @@
 //! |---|---|
 //! | [`cli`] | subcommands and their flags |
 //! | [`clock`] | the time |
+//! | [`commands`] | commands in comments: the words, and who may say them (pure) |
 //! | [`config`] | the configuration, its schema and where each value came from |
 //! | [`demo`] | a sample fleet and a sample registry |
 //! | [`doctor`] | checks of what a scan relies on |
-//! | [`forge`] | where pull requests live; today a plain local repository |
+//! | [`forge`] | where pull requests live: Gitea, or a plain local repository |
+//! | [`merge`] | which head may be merged, and whether now (pure) |
 //! | [`output`] | everything that is printed |
 //! | [`plan`] | choices to wanted pull requests (pure) |
 //! | [`pulls`] | wanted against actual pull requests: actions (pure), and who carries them out |
-//! | [`render`] | every text that goes into a pull request |
+//! | [`render`] | every text that goes into a pull request, comments too |
+//! | [`server`] | HTTP: webhooks in, health, metrics, pages |
 //! | [`store`] | the only SQL |
 //! | [`update`] | writing choices into files |
 //! | [`work`] | the kinds of work: scanning a repository, reconciling its pull requests |
@@ -20,14 +23,17 @@
 
 pub mod cli;
 pub mod clock;
+pub mod commands;
 pub mod config;
 pub mod demo;
 pub mod doctor;
 pub mod forge;
+pub mod merge;
 pub mod output;
 pub mod plan;
 pub mod pulls;
 pub mod render;
+pub mod server;
 pub mod store;
 pub mod update;
 pub mod work;

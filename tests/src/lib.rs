@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test part that fails should end the test")]
 
 pub mod corpus;
+pub mod gitea;
 pub mod measure;
 pub mod program;
 pub mod registry;
 pub mod repository;
+pub mod serve;
 
 /// Whether this is the long run: every "N times" of the tests in full, instead of a short share.
 #[must_use]

@@ -176,6 +176,10 @@ const PURE: &[&str] = &[
     "scanner/src/reference.rs",
     "scanner/src/status.rs",
     "scanner/src/diagnostic.rs",
+    "bot/src/commands",
+    "bot/src/merge/decide.rs",
+    "bot/src/merge/pin.rs",
+    "bot/src/merge/reason.rs",
     "bot/src/config/glob.rs",
     "bot/src/config/repository.rs",
     "bot/src/plan",
@@ -188,10 +192,14 @@ fn pure_modules_stay_pure() {
     let mut faults = Vec::new();
     for (name, text) in files(&["scanner/src", "bot/src"], &[".rs"]) {
         let Some(module) = PURE.iter().find(|module| name.starts_with(**module)) else { continue };
+        if name.ends_with("/tests.rs") {
+            continue;
+        }
         seen.insert(*module);
         let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
         for (number, line) in code.lines().enumerate() {
-            let line = line.split("//").next().unwrap_or_default();
+            // The id of a commit is a value like any other.
+            let line = line.split("//").next().unwrap_or_default().replace("gix::ObjectId", "");
             if let Some(word) = IMPURE.iter().find(|word| line.contains(**word)) {
                 faults.push(format!("{name}:{}: {word}", number + 1));
             }

@@ -7,12 +7,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use leadsman::config::repository::RepositoryConfig;
 use leadsman::forge::commit::Base;
 use leadsman::forge::local::Local;
+use leadsman::forge::place::Place;
 use leadsman::plan::{Change, Evidence, Key, Observed, Outlook, Proposed, Version};
-use leadsman::pulls::{self, Facts, execute, survey::survey};
+use leadsman::pulls::{self, Facts, Wishes, execute, survey::survey};
 use leadsman::render::Renderer;
 use leadsman::store::Store;
+use leadsman::work::decisions::People;
 use leadsman::work::reconcile_pulls::{Edited, Reconciled, Scanned, reconcile_pulls};
 use leadsman_tests::repository::Repository;
 
@@ -95,7 +98,16 @@ impl World {
         let edit = |key: &Key, proposed: &[Proposed]| {
             self.edit(key, proposed).map(|text| Edited { text, follows: Vec::new() })
         };
-        let scanned = Scanned { observed: self.observed(), unreadable, edit: &edit, recognise: &|_, _, _| None };
+        let scanned = Scanned {
+            observed: self.observed(),
+            unreadable,
+            edit: &edit,
+            config: &RepositoryConfig::default(),
+            people: &People::default(),
+            wishes: &Wishes::default(),
+            labels: &[],
+            recognise: &|_, _, _| None,
+        };
         let renderer = Renderer::new().unwrap();
         let done = reconcile_pulls(&forge, &store, &renderer, &base, scanned, now()).await.unwrap();
         store.close().await;
@@ -483,7 +495,9 @@ async fn look_and_die_after(world: &World, steps: usize) {
     let forge = Local::open(world.repository.path()).unwrap();
     let base = forge.base(Some("main")).unwrap();
     let mut known = store.pulls(forge.identity(), "main").await.unwrap();
-    let surveyed = survey(&forge, &base, &known).unwrap();
+    let repository = forge.repository();
+    let branches = Place::branches(&forge).unwrap();
+    let surveyed = survey(&repository, &base, &branches, None, &known).unwrap();
     let observed = world.observed();
     let mut decisions = pulls::settle(&mut known, &observed, &surveyed);
     let intents = leadsman::plan::plan(observed, &pulls::memories(&known));
@@ -505,16 +519,17 @@ async fn look_and_die_after(world: &World, steps: usize) {
         wanted: &wanted,
         unreadable: &unreadable,
         surveyed: &surveyed,
+        wishes: &Wishes::default(),
     };
     decisions.extend(pulls::decide(&facts));
-    let built = Base::read(forge.repository(), base.id).unwrap();
+    let built = Base::read(&repository, base.id).unwrap();
     let mut prepared =
-        execute::prepare(forge.repository(), &built, decisions, &wanted, |key, proposed| world.edit(key, proposed));
+        execute::prepare(&repository, &built, decisions, &wanted, |key, proposed| world.edit(key, proposed));
     if steps >= 2 {
         execute::record(&store, forge.identity(), ("main", base.id), &mut prepared, &wanted, now()).await.unwrap();
     }
     if steps >= 3 {
-        let done = execute::carry_out(&forge, prepared, now());
+        let done = execute::carry_out(&forge, prepared, now()).await;
         assert!(done.iter().all(|done| done.error.is_none()), "{done:?}");
     }
     store.close().await;
@@ -562,7 +577,7 @@ async fn a_push_between_the_look_and_the_move_survives() {
     let forge = Local::open(world.repository.path()).unwrap();
     let before = forge.branches().unwrap()[&branch];
     let theirs = world.person_commits_on(&branch, "note.txt", "mine\n");
-    let step = leadsman::forge::local::RefMove {
+    let step = leadsman::forge::BranchMove {
         branch: branch.clone(),
         from: Some(before),
         to: Some(forge.base(None).unwrap().id),

@@ -11,7 +11,8 @@ use jiff::Timestamp;
 use leadsman::config::repository::RepositoryConfig;
 use leadsman::plan::RepositoryDecisions;
 use leadsman::work::ignored::ignored;
-use leadsman_scanner::registry::{DockerConfig, Registry, RegistryOptions, TimeCache};
+use leadsman_scanner::reference::{KnownHosts, Reference};
+use leadsman_scanner::registry::{DockerConfig, Lists, Registry, RegistryOptions, TimeCache};
 use leadsman_scanner::scan::{Ask, Finding, Latest, Report, ScanOptions, Sights, Sources, edit_file, scan};
 use leadsman_scanner::source::folder;
 use leadsman_scanner::status::{Flag, Status, Verdict};
@@ -35,7 +36,12 @@ async fn run(folder: &Path, options: &ScanOptions) -> Report {
     let files = folder::walk(&[folder.to_owned()]);
     let registry = registry();
     let times = TimeCache::in_memory();
-    let asked = (options.ask != Ask::Nothing).then_some(Sources { registry: &registry, times: &times, sights: None });
+    let asked = (options.ask != Ask::Nothing).then_some(Sources {
+        registry: &registry,
+        times: &times,
+        sights: None,
+        lists: None,
+    });
     scan(&files, asked, options, &|_| true, &|_| {}).await
 }
 
@@ -237,7 +243,7 @@ async fn times_that_are_known_are_not_asked_again_s6_3() {
     Corpus { filter: "glob:1.*".into(), ..Corpus::new(4, registry.host()) }.write(folder.path()).unwrap();
     let files = folder::walk(&[folder.path().to_owned()]);
     let (client, times) = (self::registry(), TimeCache::in_memory());
-    let sources = Sources { registry: &client, times: &times, sights: None };
+    let sources = Sources { registry: &client, times: &times, sights: None, lists: None };
     scan(&files, Some(sources), &ScanOptions::new(now()), &|_| true, &|_| {}).await;
     assert!(registry.requests() <= 4 * (1 + 2 * 20), "{} requests, cold", registry.requests());
     let before = registry.requests();
@@ -328,11 +334,11 @@ async fn a_minimum_age_counts_from_the_first_sight_s6_7() {
     let annotations =
         format!("{AUTOMATED}    filter.fluxcd.io/chart-image: semver:~1\n    leadsman.dev/min-age.chart-image: 1d\n");
     let text = release("app", &annotations, &format!("    image: {}/app:1.0.0\n", server.host()));
-    fs::write(folder.path().join("app.yaml"), text).unwrap();
+    fs::write(folder.path().join("app.yaml"), &text).unwrap();
     let files = folder::walk(&[folder.path().to_owned()]);
     let (registry, times, sights) = (registry(), TimeCache::in_memory(), Sights::default());
     let chosen = async |hours: i64, sights: Option<&Sights>| {
-        let sources = Sources { registry: &registry, times: &times, sights };
+        let sources = Sources { registry: &registry, times: &times, sights, lists: None };
         let options = ScanOptions::new(now() + jiff::SignedDuration::from_hours(hours));
         let report = scan(&files, Some(sources), &options, &|_| true, &|_| {}).await;
         (report.findings[0].status.unwrap(), report.findings[0].latest.as_ref().unwrap().tag.clone())
@@ -344,6 +350,16 @@ async fn a_minimum_age_counts_from_the_first_sight_s6_7() {
     assert_eq!(chosen(1, Some(&sights)).await, (Status::Update, "1.1.0".into()));
     assert_eq!(chosen(24, Some(&sights)).await, (Status::Update, "1.1.0".into()));
     assert_eq!(chosen(25, Some(&sights)).await, (Status::Update, "1.2.0".into()));
+    // An age for all holds where a container names none.
+    fs::write(folder.path().join("app.yaml"), text.replace("    leadsman.dev/min-age.chart-image: 1d\n", "")).unwrap();
+    let files = folder::walk(&[folder.path().to_owned()]);
+    for (min_age, newest) in [(None, "1.2.0"), (Some(jiff::SignedDuration::from_hours(24)), "1.1.0")] {
+        let sources = Sources { registry: &registry, times: &times, sights: Some(&sights), lists: None };
+        let options = ScanOptions { min_age, ..ScanOptions::new(now() + jiff::SignedDuration::from_hours(2)) };
+        let report = scan(&files, Some(sources), &options, &|_| true, &|_| {}).await;
+        assert_eq!(report.findings[0].latest.as_ref().unwrap().tag, newest);
+    }
+    fs::write(folder.path().join("app.yaml"), &text).unwrap();
     // Who keeps nothing has the creation only.
     assert_eq!(chosen(1, None).await, (Status::Update, "1.2.0".into()));
 }
@@ -394,4 +410,40 @@ async fn what_a_repository_ignores_makes_room_for_the_next_best_s6_9() {
     assert_eq!(tag(&found(&age(25)).await), Some("1.1.0".into()));
     write("    leadsman.dev/min-age.chart-image: 1h\n");
     assert_eq!(tag(&found(&age(25)).await), Some("2.0.0".into()));
+}
+
+#[tokio::test]
+async fn lists_that_are_kept_are_asked_for_once_until_they_are_renewed() {
+    let server = Distribution::start(Access::Anonymous).unwrap();
+    let pusher = Pusher::new(server.address, None);
+    let push = |tag: &str| pusher.image("app", Some(tag), Format::Oci, Times::default()).unwrap();
+    push("1.0.0");
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["a", "b"] {
+        let annotations = format!("{AUTOMATED}    filter.fluxcd.io/chart-image: semver:~1\n");
+        let text = release(name, &annotations, &format!("    image: {}/app:1.0.0\n", server.host()));
+        fs::write(folder.path().join(format!("{name}.yaml")), text).unwrap();
+    }
+    let files = folder::walk(&[folder.path().to_owned()]);
+    let (registry, times, lists) = (registry(), TimeCache::in_memory(), Lists::default());
+    let statuses = async || {
+        let sources = Sources { registry: &registry, times: &times, sights: None, lists: Some(&lists) };
+        let report = scan(&files, Some(sources), &ScanOptions::new(now()), &|_| true, &|_| {}).await;
+        report.findings.iter().map(|finding| finding.status.unwrap()).collect::<Vec<_>>()
+    };
+    let image = format!("{}/app:1.0.0", server.host());
+    let image = Reference::parse(&image, &KnownHosts::default()).unwrap().name;
+    assert_eq!(statuses().await, [Status::Current, Status::Current]);
+    let (asked, _) = (registry.requests(), push("1.1.0"));
+    assert_eq!(statuses().await, [Status::Current, Status::Current]);
+    assert_eq!(registry.requests(), asked, "what is kept is not asked for");
+    assert!(lists.renew(&registry, &image).await.unwrap());
+    assert!(!lists.renew(&registry, &image).await.unwrap());
+    let asked = registry.requests();
+    assert_eq!(statuses().await, [Status::Update, Status::Update]);
+    assert_eq!(registry.requests(), asked);
+    // What cannot be read anew stays as it was known.
+    drop(server);
+    lists.renew(&registry, &image).await.unwrap_err();
+    assert_eq!(lists.tags(&registry, &image).await.unwrap().len(), 2);
 }

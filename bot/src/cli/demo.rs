@@ -10,14 +10,17 @@ use leadsman_scanner::source::commit::CommitFiles;
 use super::{Context, Outcome};
 use crate::clock;
 use crate::demo::{fleet, registry::SampleRegistry};
-use crate::forge::local::{BaseBranch, Local};
+use crate::forge::local::Local;
+use crate::forge::place::BaseBranch;
 use crate::output::error::CliError;
 use crate::output::json::ScanView;
 use crate::output::pulls::{self, PullView, RunView};
 use crate::output::report::{self, Asked, ScanStyle};
 use crate::output::{Exit, diff, style};
+use crate::pulls::Wishes;
+use crate::render::Renderer;
 use crate::store::Store;
-use crate::work::pass::{Pass, pass};
+use crate::work::pass::{Look, Pass, pass};
 
 /// Shows Leadsman at work on a sample, without account or network
 ///
@@ -139,13 +142,13 @@ impl<'a> Demo<'a> {
     }
 
     fn sources(&self) -> Sources<'_> {
-        Sources { registry: &self.registry, times: &self.times, sights: None }
+        Sources { registry: &self.registry, times: &self.times, sights: None, lists: None }
     }
 
     async fn scan(&self) -> Result<String, CliError> {
         let look = self.context.ui.out;
         let base = self.base()?;
-        let files = CommitFiles::list(self.forge.repository(), base.id).map_err(|error| failed("read it", &error))?;
+        let files = CommitFiles::list(&self.forge.repository(), base.id).map_err(|error| failed("read it", &error))?;
         let now = clock::now();
         let started = Instant::now();
         let report = scan(&files, Some(self.sources()), &ScanOptions::new(now), &|_| true, &|_| {}).await;
@@ -156,8 +159,18 @@ impl<'a> Demo<'a> {
 
     async fn pass(&self) -> Result<RunView, CliError> {
         let options = ScanOptions::new(clock::now());
-        let pass: Result<Pass, _> =
-            pass(&self.forge, self.base()?, &self.store, self.sources(), options, &|_| {}).await;
+        let renderer = Renderer::new().map_err(|error| failed("read its templates", &error))?;
+        let pass: Result<Pass, _> = pass(Look {
+            place: &self.forge,
+            base: &self.base()?,
+            store: &self.store,
+            sources: self.sources(),
+            options: &options,
+            renderer: &renderer,
+            wishes: &Wishes::default(),
+            progress: &|_| {},
+        })
+        .await;
         Ok(RunView::of(self.forge.identity(), pass.map_err(|error| failed("make its pass", &error))?))
     }
 
@@ -169,7 +182,8 @@ impl<'a> Demo<'a> {
     fn diff(&self, pull: &PullView, base: &str) -> Result<String, CliError> {
         let text = |branch: &str| {
             let id = self.forge.base(Some(branch)).ok()?.id;
-            let tree = self.forge.repository().find_commit(id).ok()?.tree().ok()?;
+            let repository = self.forge.repository();
+            let tree = repository.find_commit(id).ok()?.tree().ok()?;
             let blob = tree.lookup_entry(pull.file.split('/')).ok()??.object().ok()?;
             String::from_utf8(blob.data.clone()).ok()
         };

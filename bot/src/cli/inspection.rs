@@ -3,7 +3,9 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use leadsman_scanner::detect::{Container, DetectOptions};
@@ -71,29 +73,31 @@ pub(super) async fn inspect(
     files: &FolderFiles,
     sources: Option<Sources<'_>>,
     options: &ScanOptions,
-    narrow: &dyn Fn(&Container) -> bool,
+    narrow: &(dyn Fn(&Container) -> bool + Sync),
     context: &Context,
 ) -> (Report, Asked) {
     let bar = progress::Progress::new(&context.ui, "asking registries");
-    let (total, done, started) =
-        (std::cell::Cell::new(0), std::cell::Cell::new(0), std::cell::Cell::new(Instant::now()));
+    let (total, done, started) = (AtomicUsize::new(0), AtomicUsize::new(0), OnceLock::new());
     let report = scan(files, sources, options, narrow, &|step| match step {
         Progress::Read { images } => {
             tracing::info!(images, "the manifests are read");
-            total.set(images);
-            started.set(Instant::now());
+            total.store(images, Ordering::Relaxed);
+            let _ = started.set(Instant::now());
         }
         Progress::LookedUp(image) => {
             tracing::info!(%image, "looked up");
-            done.set(done.get() + 1);
-            bar.set(done.get(), total.get());
+            bar.set(done.fetch_add(1, Ordering::Relaxed) + 1, total.load(Ordering::Relaxed));
         }
     })
     .await;
     if let Some(Err(error)) = sources.map(|sources| sources.times.save(options.now)) {
         context.warn(&format!("creation times could not be kept ({error}); the next run asks for them again"));
     }
-    let asked = if sources.is_some() { Asked::For(started.get().elapsed()) } else { Asked::No };
+    let asked = if sources.is_some() {
+        Asked::For(started.get().map_or_else(Duration::default, Instant::elapsed))
+    } else {
+        Asked::No
+    };
     (report, asked)
 }
 

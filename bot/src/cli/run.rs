@@ -1,7 +1,7 @@
 //! `leadsman run`: one full pass over a local repository.
 
-use std::cell::Cell;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use leadsman_scanner::diagnostic::Level;
 use leadsman_scanner::scan::{Progress as Step, Sources};
@@ -14,8 +14,10 @@ use crate::output::json;
 use crate::output::progress::Progress;
 use crate::output::pulls::{self, RunView};
 use crate::output::{Exit, Format, snippet};
+use crate::pulls::Wishes;
+use crate::render::Renderer;
 use crate::store::Store;
-use crate::work::pass::pass;
+use crate::work::pass::{Look, pass};
 
 /// Makes a branch in git for each workload with updates
 ///
@@ -54,25 +56,35 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
     })?;
     let registry = config.registry(&context.environment)?;
     let times = config.times();
-    let sources = Sources { registry: &registry, times: &times, sights: None };
+    let sources = Sources { registry: &registry, times: &times, sights: None, lists: None };
     let now = clock::now();
     let holder = format!("process {}, `leadsman run`, since {now:.0}", std::process::id());
     let store = Store::open(&data, &holder).await.map_err(|error| CliError::failed(error.to_string()))?;
 
     let bar = Progress::new(&context.ui, "asking registries");
-    let (total, done) = (Cell::new(0), Cell::new(0));
+    let (total, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let progress = |step: Step<'_>| match step {
         Step::Read { images } => {
             tracing::info!(images, "the manifests are read");
-            total.set(images);
+            total.store(images, Ordering::Relaxed);
         }
         Step::LookedUp(image) => {
             tracing::info!(%image, "looked up");
-            done.set(done.get() + 1);
-            bar.set(done.get(), total.get());
+            bar.set(done.fetch_add(1, Ordering::Relaxed) + 1, total.load(Ordering::Relaxed));
         }
     };
-    let result = pass(&forge, base, &store, sources, inspection::options(&config, now), &progress).await;
+    let renderer = Renderer::new().map_err(|error| CliError::failed(format!("cannot read the templates: {error}")))?;
+    let result = pass(Look {
+        place: &forge,
+        base: &base,
+        store: &store,
+        sources,
+        options: &inspection::options(&config, now),
+        renderer: &renderer,
+        wishes: &Wishes::default(),
+        progress: &progress,
+    })
+    .await;
     drop(bar);
     if let Err(error) = times.save(now) {
         context.warn(&format!("creation times could not be kept ({error}); the next run asks for them again"));

@@ -56,7 +56,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
     };
     let registry = if args.offline { None } else { Some(config.registry(&context.environment)?) };
     let times = config.times();
-    let sources = registry.as_ref().map(|registry| Sources { registry, times: &times, sights: None });
+    let sources = registry.as_ref().map(|registry| Sources { registry, times: &times, sights: None, lists: None });
     let listed = |container: &leadsman_scanner::detect::Container| args.all || container.steering.automated;
     let (report, asked) = inspection::inspect(&files, sources, &options, &listed, context).await;
     let failures = report.failures();

@@ -109,7 +109,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
     let options = inspection::options(&config, clock::now());
     let registry = config.registry(&context.environment)?;
     let times = config.times();
-    let sources = Sources { registry: &registry, times: &times, sights: None };
+    let sources = Sources { registry: &registry, times: &times, sights: None, lists: None };
     let (mut scanned, asked) =
         inspection::inspect(&files, Some(sources), &options, &|container| narrow.takes(container), context).await;
     narrow.check(&scanned)?;

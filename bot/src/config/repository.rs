@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::glob::{NamePattern, PathPattern};
 use super::tree::{Fault, Node, Origin, Value};
 use super::values::{Label, Span};
+use crate::commands::COMMANDS;
 use crate::forge::{MergeMethod, Permission};
 use crate::plan::{Change, Key, Level, level};
 
@@ -31,24 +32,11 @@ const MAX_ERRORS: usize = 20;
 /// The most entries of one list.
 const MAX_ENTRIES: usize = 1_000;
 
-/// The commands that people can write, each with what it asks for unless more is configured (C2).
-pub const COMMANDS: [(&str, Permission); 15] = [
-    ("merge", Permission::Write),
-    ("hold", Permission::Write),
-    ("unhold", Permission::Write),
-    ("rebase", Permission::Write),
-    ("recreate", Permission::Write),
-    ("close", Permission::Write),
-    ("ignore", Permission::Write),
-    ("unignore", Permission::Write),
-    ("ignores", Permission::Read),
-    ("scan", Permission::Triage),
-    ("explain", Permission::Read),
-    ("status", Permission::Read),
-    ("help", Permission::Read),
-    ("pause", Permission::Maintain),
-    ("resume", Permission::Maintain),
-];
+/// The commands that can be configured, each with what it asks for unless more is configured (C2). `merge cancel` goes
+/// with `merge`.
+pub fn commands() -> impl Iterator<Item = (&'static str, Permission)> + Clone {
+    COMMANDS.iter().filter(|info| !info.name.contains(' ')).map(|info| (info.name, info.needs))
+}
 
 /// The configuration of one repository, `.leadsman.yaml` at the root of its default branch. Every key may be left out.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -335,9 +323,9 @@ impl RepositoryConfig {
     /// word that is no command.
     #[must_use]
     pub fn who_may(&self, command: &str) -> Option<(Permission, Option<&[String]>)> {
-        let (_, least) = COMMANDS.iter().find(|(name, _)| *name == command)?;
+        let (_, least) = commands().find(|(name, _)| *name == command)?;
         let rule = self.commands.rules.get(command);
-        let level = rule.and_then(|rule| rule.level).map_or(*least, |level| Permission::from(level).max(*least));
+        let level = rule.and_then(|rule| rule.level).map_or(least, |level| Permission::from(level).max(least));
         Some((level, rule.map(|rule| rule.people.as_slice()).filter(|people| !people.is_empty())))
     }
 
@@ -382,8 +370,8 @@ impl RepositoryConfig {
             }
         }
         for (name, rule) in &commands.rules {
-            let Some((_, least)) = COMMANDS.iter().find(|(command, _)| command == name) else {
-                let known = COMMANDS.iter().map(|(command, _)| *command);
+            let Some((_, least)) = self::commands().find(|(command, _)| command == name) else {
+                let known = self::commands().map(|(command, _)| command);
                 let hint = match crate::output::text::nearest(name, known.clone()) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("commands are {}", crate::output::text::listed(known)),
@@ -391,10 +379,10 @@ impl RepositoryConfig {
                 fault(&["commands", "rules", name], format!("`{name}` is no command: {hint}"));
                 continue;
             };
-            if let Some(level) = rule.level.map(Permission::from).filter(|level| level < least) {
+            if let Some(level) = rule.level.map(Permission::from).filter(|level| *level < least) {
                 let message = format!(
                     "`{name}` asks for `{}` at least, and `{}` is less: a level can only be raised",
-                    word(*least),
+                    word(least),
                     word(level)
                 );
                 fault(&["commands", "rules", name, "level"], message);

@@ -17,7 +17,13 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub mod commit;
+pub mod gitea;
+pub mod http;
 pub mod local;
+pub mod mirror;
+pub mod place;
+pub mod push;
+pub mod remote;
 
 /// A repository on its forge, such as `acme/fleet`; for a local one, the absolute path of its git folder.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -228,12 +234,15 @@ pub struct Check {
 /// What must hold before a branch takes a merge, as the forge enforces it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rules {
-    /// Names or patterns (`ci/*`) of checks that must pass.
+    /// Names or patterns (`ci/*`) of checks that must pass; each must match one check at least. `*` alone means every
+    /// check there is, and that there is one.
     pub required_checks: Vec<String>,
     /// How many approvals it needs.
     pub required_approvals: u32,
     /// Whether a review that asks for changes blocks.
     pub blocked_by_rejection: bool,
+    /// Whether an approval of an older commit does not count ([`Review::stale`]).
+    pub stale_approvals_ignored: bool,
     /// Whether the branch must hold the base's head.
     pub must_be_up_to_date: bool,
     /// Whether the bot is not among those who may merge.
@@ -260,8 +269,10 @@ pub struct Review {
     pub opinion: Opinion,
     /// The commit they looked at.
     pub commit: Option<ObjectId>,
-    /// Whether it counts: official, and neither dismissed nor stale where the rules say so.
+    /// Whether it counts: its author may review officially, and nobody dismissed it.
     pub counts: bool,
+    /// Whether commits were pushed since ([`Rules::stale_approvals_ignored`]).
+    pub stale: bool,
 }
 
 /// How a merge is made.

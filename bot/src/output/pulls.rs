@@ -10,7 +10,7 @@ use super::json::Version;
 use super::table::{Cell, Shrink, Table};
 use super::text::{count, escape, width, wrap};
 use super::{Look, style};
-use crate::forge::local::BaseBranch;
+use crate::forge::place::BaseBranch;
 use crate::plan;
 use crate::pulls::short;
 use crate::work::pass::Pass;
@@ -129,7 +129,7 @@ impl RunView {
     #[must_use]
     pub fn of(repository: &str, pass: Pass) -> Self {
         let failed = pass.failures();
-        let Pass { base: BaseBranch { name, id }, report, pulls } = pass;
+        let Pass { base: BaseBranch { name, id }, report, pulls, config: _ } = pass;
         let pulls: Vec<_> = pulls.into_iter().map(PullView::of).collect();
         Self {
             version: Version::ONE,

@@ -11,7 +11,7 @@ use gix::ObjectId;
 use gix::bstr::ByteSlice as _;
 
 use crate::forge::commit::{PLAN_TRAILER, with_file};
-use crate::forge::local::{BaseBranch, Local};
+use crate::forge::place::{BaseBranch, stands_in};
 use crate::plan::{Branch, Evidence, Key, Proposed, content_print};
 use crate::pulls::{Head, OurHead, Pull, State, Surveyed};
 use crate::store::Record;
@@ -21,7 +21,7 @@ use crate::work::recognise::Recognised;
 const MAX_FILE: u64 = 16 << 20;
 
 /// Says which tags and digests lead from one text of a file to another, given its path and the two.
-pub type Recognise<'a> = dyn Fn(&str, &str, &str) -> Option<Vec<Recognised>> + 'a;
+pub type Recognise<'a> = dyn Fn(&str, &str, &str) -> Option<Vec<Recognised>> + Sync + 'a;
 
 /// A commit that says it is ours.
 struct Claim {
@@ -37,7 +37,7 @@ struct Claim {
 /// it: to be recorded, each with its head. One that is open in the store at an older head keeps its number.
 #[must_use]
 pub fn adopt(
-    forge: &Local,
+    repository: &gix::Repository,
     base: &BaseBranch,
     pulls: &[Pull],
     surveyed: &Surveyed,
@@ -49,7 +49,7 @@ pub fn adopt(
     });
     foreign
         .filter_map(|(branch, id)| {
-            let Claim { parent, path, old, new, print, message } = claim(forge, base.id, id)?;
+            let Claim { parent, path, old, new, print, message } = claim(repository, base.id, id)?;
             let recognised = recognise(&path, &old, &new)?;
             let workloads: BTreeSet<&String> = recognised.iter().map(|it| &it.workload).collect();
             let (key, proposed) = workloads.into_iter().find_map(|workload| {
@@ -82,15 +82,14 @@ pub fn adopt(
 }
 
 /// Reads the commit at `id`: none if it says nothing, or cannot be ours.
-fn claim(forge: &Local, base: ObjectId, id: ObjectId) -> Option<Claim> {
-    let repository = forge.repository();
+fn claim(repository: &gix::Repository, base: ObjectId, id: ObjectId) -> Option<Claim> {
     let commit = repository.find_commit(id).ok()?;
     let message = commit.message_raw().ok()?.to_str().ok()?.to_owned();
     let print =
         message.trim_end().lines().next_back()?.strip_prefix(PLAN_TRAILER)?.strip_prefix(':')?.trim().to_owned();
     let parents: Vec<_> = commit.parent_ids().map(gix::Id::detach).collect();
     let [parent] = parents[..] else { return None };
-    if repository.merge_base(parent, base).ok()??.detach() != parent {
+    if !stands_in(repository, base, parent) {
         return None;
     }
     let before = repository.find_commit(parent).ok()?.tree_id().ok()?.detach();

@@ -1,12 +1,14 @@
 //! Carries out decisions: builds commits, writes down what is about to be, moves branches, writes down what came of it.
 //!
-//! The four steps are functions of their own, in this order: [`prepare`], [`record`], [`carry_out`], [`conclude`].
+//! The five steps are functions of their own, in this order: [`prepare`], [`record`], [`carry_out`], [`publish`],
+//! [`conclude`].
 //! A crash between any two of them is mended by the next look:
 //!
 //! 1. after `prepare`: there are objects that nothing refers to; the same commits come out again;
 //! 2. after `record`: the store knows heads that no branch has; the branch is where it was, and moves next time;
 //!    What ended is known as ended, and a branch that should have gone goes next time;
-//! 3. after `carry_out`: branches are at heads that the store knows as ours, and next time it learns that they are.
+//! 3. after `carry_out`: branches are at heads that the store knows as ours, and next time it learns that they are;
+//! 4. after `publish`: the next look finds what was opened by its branch, and has nothing to change.
 //!
 //! Decides nothing. A decision that cannot be carried out becomes a [`Done`] with its error, and the others go on.
 
@@ -16,9 +18,11 @@ use gix::ObjectId;
 use jiff::Timestamp;
 
 use crate::forge::commit::Base;
-use crate::forge::local::{Local, RefMove};
+use crate::forge::place::{ByBranch, Place};
+use crate::forge::{BranchMove, ForgePull, NewPull, PullEdit, PullState};
 use crate::plan::{Key, Proposed};
 use crate::pulls::{Action, Decision, OurHead, Pull, State, Wanted, short};
+use crate::render::keep_below;
 use crate::store::{Outcome, Record, Store, StoreError};
 
 /// A decision with what it needs to be carried out, or why that could not be had.
@@ -159,12 +163,11 @@ fn event(decision: &Decision) -> (String, String) {
 }
 
 /// Moves the branches.
-#[must_use]
-pub fn carry_out(forge: &Local, prepared: Vec<Prepared>, now: Timestamp) -> Vec<Done> {
+pub async fn carry_out(place: &dyn Place, prepared: Vec<Prepared>, now: Timestamp) -> Vec<Done> {
     let mut moves = Vec::new();
     let mut moving = Vec::new();
     let mut done = Vec::with_capacity(prepared.len());
-    for (place, Prepared { decision, commit, error }) in prepared.into_iter().enumerate() {
+    for (at, Prepared { decision, commit, error }) in prepared.into_iter().enumerate() {
         let step = match decision.action {
             _ if error.is_some() => None,
             Action::Open { from } | Action::Move { from } => Some((from, commit)),
@@ -185,8 +188,8 @@ pub fn carry_out(forge: &Local, prepared: Vec<Prepared>, now: Timestamp) -> Vec<
         if let Some((from, to)) = step {
             head = to;
             if from != to {
-                moving.push((place, from));
-                moves.push(RefMove {
+                moving.push((at, from));
+                moves.push(BranchMove {
                     branch: decision.branch.clone(),
                     from,
                     to,
@@ -196,13 +199,77 @@ pub fn carry_out(forge: &Local, prepared: Vec<Prepared>, now: Timestamp) -> Vec<
         }
         done.push(Done { decision, head, error });
     }
-    for ((place, from), result) in moving.into_iter().zip(forge.apply(&moves, now)) {
+    for ((at, from), result) in moving.into_iter().zip(place.move_branches(&moves, now).await) {
         if let Err(error) = result {
-            done[place].head = from;
-            done[place].error = Some(error.to_string());
+            done[at].head = from;
+            done[at].error = Some(error);
         }
     }
     done
+}
+
+/// Brings the pull requests on the forge to what was decided, where there is a forge but git itself: opens those whose
+/// branch has none, gives the others their text, and closes those that are over. `on_forge` is what the forge said before; what
+/// it opens is added. A call that fails is the error of its pull request, and the others go on; the next look finds what
+/// took effect.
+pub async fn publish(
+    place: &dyn Place,
+    base: &str,
+    done: &mut [Done],
+    wanted: &BTreeMap<Key, Wanted>,
+    on_forge: &mut ByBranch,
+    labels: &[String],
+) {
+    for done in done.iter_mut().filter(|done| done.error.is_none()) {
+        let Decision { key, branch, action, reason, .. } = &done.decision;
+        let actual = on_forge.get(branch);
+        let open = actual.filter(|pull| pull.state == PullState::Open);
+        let result = match (action, wanted.get(key), open) {
+            (Action::LeaveAlone | Action::HoldBack | Action::Reopen, ..) => Ok(None),
+            (Action::Close { state: State::Merged | State::Closed, .. }, None, Some(pull)) => {
+                let body = format!(
+                    "> **Closed by Leadsman:** {reason}.
+
+{}",
+                    pull.body
+                );
+                let edit = PullEdit { open: Some(false), body: Some(body), ..PullEdit::default() };
+                place.edit(pull.number, &edit).await.map(|()| None)
+            }
+            (Action::Close { .. }, ..) => Ok(None),
+            (_, Some(wanted), Some(pull)) => {
+                let edit = difference(wanted, pull, labels, place.max_body());
+                if edit == PullEdit::default() { Ok(None) } else { place.edit(pull.number, &edit).await.map(|()| None) }
+            }
+            (_, Some(wanted), None) if done.head.is_some() => {
+                let new = NewPull {
+                    branch: branch.clone(),
+                    base: base.to_owned(),
+                    title: wanted.title.clone(),
+                    body: wanted.body.clone(),
+                    labels: labels.to_vec(),
+                };
+                place.open(&new).await.map(Some)
+            }
+            _ => Ok(None),
+        };
+        match result {
+            Ok(Some(pull)) => drop(on_forge.insert(pull.branch.clone(), pull)),
+            Ok(None) => {}
+            Err(error) => done.error = Some(error.to_string()),
+        }
+    }
+}
+
+/// What of a pull request's text is not as wanted. What people wrote below ours stays.
+fn difference(wanted: &Wanted, pull: &ForgePull, labels: &[String], room: usize) -> PullEdit {
+    let body = keep_below(&wanted.body, &pull.body.replace("\r\n", "\n"), room);
+    PullEdit {
+        title: (wanted.title != pull.title).then(|| wanted.title.clone()),
+        body: (body.trim_end() != pull.body.replace("\r\n", "\n").trim_end()).then_some(body),
+        add_labels: labels.iter().filter(|label| !pull.labels.contains(label)).cloned().collect(),
+        open: None,
+    }
 }
 
 /// Writes down what came of it. `pulls` are as they were read before, so that only what changed is written.

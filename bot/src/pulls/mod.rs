@@ -16,6 +16,7 @@ use std::path::PathBuf;
 
 use gix::ObjectId;
 
+use crate::forge::PullState;
 use crate::plan::{Branch, Change, Intent, Key, Memory, Observed, Proposed};
 
 pub mod adopt;
@@ -119,9 +120,16 @@ pub struct Surveyed {
     pub arrived: HashSet<ObjectId>,
     /// Branches that a work tree has checked out, and where.
     pub checked_out: BTreeMap<String, PathBuf>,
+    /// What the forge says of the newest pull request of each branch; none where there is no forge but git itself.
+    pub states: Option<BTreeMap<String, PullState>>,
 }
 
 impl Surveyed {
+    /// Where the forge tells of pull requests: what it says of the newest one of `branch`.
+    fn on_forge(&self, branch: &str) -> Option<Option<PullState>> {
+        self.states.as_ref().map(|states| states.get(branch).copied())
+    }
+
     fn head(&self, branch: &str) -> &Head {
         self.heads.get(branch).unwrap_or(&Head::Missing)
     }
@@ -218,23 +226,22 @@ pub fn settle(pulls: &mut [Pull], observed: &[Observed], surveyed: &Surveyed) ->
     let mut decisions = Vec::new();
     for pull in pulls {
         let head = surveyed.head(&pull.branch);
-        let (state, reason) = match (pull.state, head) {
-            (State::Open, Head::Ours { id, .. } | Head::Foreign { id }) if surveyed.arrived.contains(id) => {
-                (State::Merged, "its branch was merged")
-            }
-            (State::Open, Head::Missing) if pull.head.is_some_and(|id| surveyed.arrived.contains(&id)) => {
-                (State::Merged, "its branch was merged and deleted")
-            }
-            (State::Open, _) if landed(pull) => (State::Merged, "the base has these versions"),
-            (State::Open, Head::Missing) if pull.head.is_some() => {
-                (State::Declined, "its branch was deleted; these versions are not proposed again")
-            }
-            // The same branch may hold a later pull request by now.
-            (State::Declined, Head::Ours { id, .. }) if pull.heads.contains_key(id) && !busy.contains(&pull.branch) => {
-                (State::Open, "its branch was brought back")
-            }
-            _ => continue,
+        let told = match surveyed.on_forge(&pull.branch) {
+            Some(told) => match (pull.state, told) {
+                (State::Open, Some(PullState::Merged)) => Some((State::Merged, "it was merged")),
+                (State::Open, _) if landed(pull) => Some((State::Merged, "the base has these versions")),
+                // Ours is written down before the forge hears of it, so whoever closed it was not us.
+                (State::Open, Some(PullState::Closed)) => {
+                    Some((State::Declined, "it was closed; these versions are not proposed again"))
+                }
+                (State::Declined, Some(PullState::Open)) if !busy.contains(&pull.branch) => {
+                    Some((State::Open, "it was opened again"))
+                }
+                _ => None,
+            },
+            None => by_branch(pull, head, surveyed, &landed, &busy),
         };
+        let Some((state, reason)) = told else { continue };
         pull.state = state;
         decisions.push(Decision {
             key: pull.key.clone(),
@@ -248,6 +255,33 @@ pub fn settle(pulls: &mut [Pull], observed: &[Observed], surveyed: &Surveyed) ->
         });
     }
     decisions
+}
+
+/// What became of a pull request that is known by its branch alone; none where nothing did.
+fn by_branch(
+    pull: &Pull,
+    head: &Head,
+    surveyed: &Surveyed,
+    landed: &dyn Fn(&Pull) -> bool,
+    busy: &BTreeSet<String>,
+) -> Option<(State, &'static str)> {
+    Some(match (pull.state, head) {
+        (State::Open, Head::Ours { id, .. } | Head::Foreign { id }) if surveyed.arrived.contains(id) => {
+            (State::Merged, "its branch was merged")
+        }
+        (State::Open, Head::Missing) if pull.head.is_some_and(|id| surveyed.arrived.contains(&id)) => {
+            (State::Merged, "its branch was merged and deleted")
+        }
+        (State::Open, _) if landed(pull) => (State::Merged, "the base has these versions"),
+        (State::Open, Head::Missing) if pull.head.is_some() => {
+            (State::Declined, "its branch was deleted; these versions are not proposed again")
+        }
+        // The same branch may hold a later pull request by now.
+        (State::Declined, Head::Ours { id, .. }) if pull.heads.contains_key(id) && !busy.contains(&pull.branch) => {
+            (State::Open, "its branch was brought back")
+        }
+        _ => return None,
+    })
 }
 
 /// What earlier pull requests say to the plan: what people declined, what was merged last, what is open.
@@ -267,6 +301,17 @@ pub fn memories(pulls: &[Pull]) -> BTreeMap<Key, Memory> {
     memories
 }
 
+/// What people asked for beyond what is to be proposed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// Branches that are to be rebuilt on the base's head.
+    pub rebuild: BTreeSet<Key>,
+    /// Branches that are to be made anew, whatever people put there.
+    pub recreate: BTreeSet<Key>,
+    /// Branches that are not to be rebuilt.
+    pub held: BTreeSet<Key>,
+}
+
 /// Everything that [`decide`] judges by.
 pub struct Facts<'a> {
     /// The name of the base branch.
@@ -281,6 +326,8 @@ pub struct Facts<'a> {
     pub unreadable: &'a BTreeSet<String>,
     /// The branches.
     pub surveyed: &'a Surveyed,
+    /// What people asked for.
+    pub wishes: &'a Wishes,
 }
 
 impl Facts<'_> {
@@ -332,7 +379,14 @@ fn about_open(facts: &Facts<'_>, pull: &Pull) -> (Action, String) {
         None => Some("the workload is gone from the base, or no longer automated"),
     };
     if let Head::Foreign { id } = head {
-        return (Action::LeaveAlone, format!("its branch has commit {}, which is not Leadsman's", short(*id)));
+        let may_go = over.is_none()
+            && facts.wanted.contains_key(&pull.key)
+            && !facts.surveyed.checked_out.contains_key(&pull.branch);
+        return if facts.wishes.recreate.contains(&pull.key) && may_go {
+            (Action::Move { from: Some(*id) }, "it was asked to be made anew".into())
+        } else {
+            (Action::LeaveAlone, format!("its branch has commit {}, which is not Leadsman's", short(*id)))
+        };
     }
     let checked_out = facts.surveyed.checked_out.get(&pull.branch);
     match (over, facts.wanted.get(&pull.key), head) {
@@ -343,8 +397,16 @@ fn about_open(facts: &Facts<'_>, pull: &Pull) -> (Action, String) {
         (Some(reason), _, _) => (Action::Close { state: State::Closed, delete: None }, reason.to_owned()),
         (None, None, _) => keep("its texts could not be written"),
         (None, Some(wanted), Head::Ours { id, content_print, outdated }) => {
-            let why = if *content_print != wanted.content_print {
+            let wishes = facts.wishes;
+            let is_asked_for = wishes.rebuild.contains(&pull.key) || wishes.recreate.contains(&pull.key);
+            let is_new = *content_print != wanted.content_print;
+            if (is_new || *outdated) && wishes.held.contains(&pull.key) && !is_asked_for {
+                return keep("it is held");
+            }
+            let why = if is_new {
                 "there is something newer"
+            } else if is_asked_for {
+                "a rebuild was asked for"
             } else if *outdated {
                 "its file changed on the base"
             } else if pull.text_print != wanted.text_print {

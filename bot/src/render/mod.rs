@@ -10,8 +10,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use minijinja::value::{Serde, Value, ValueKind};
-use minijinja::{AutoEscape, Environment, Error, UndefinedBehavior, context};
+use minijinja::value::{Serde, Value};
+use minijinja::{Environment, Error, context};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -22,7 +22,9 @@ use crate::plan::{
 };
 use crate::pulls::Wanted;
 
+pub mod comments;
 pub mod dashboard;
+mod environment;
 pub mod markdown;
 mod marker;
 
@@ -36,9 +38,6 @@ const MAX_TITLE: usize = 200;
 
 /// How many changes a text tells of, one by one.
 const MAX_CHANGES: usize = 100;
-
-/// The work that one template may do, in instructions.
-const FUEL: u64 = 500_000;
 
 /// The longest text that a template may make, in bytes.
 const MAX_TEXT: usize = 1 << 20;
@@ -56,9 +55,6 @@ pub const TEMPLATES: &[&str] = &["pull_request/title.txt", "pull_request/body.md
 
 /// What stands before the name of a team's own template.
 const OWN: &str = "own/";
-
-/// Makes outside text harmless in one kind of place.
-type Escape = fn(&str) -> String;
 
 /// Turns what is proposed into texts.
 pub struct Renderer {
@@ -151,10 +147,7 @@ impl Renderer {
     /// # Errors
     /// Where a template that comes with Leadsman cannot be parsed.
     pub fn with_overrides(own: &BTreeMap<&'static str, String>) -> Result<Self, Error> {
-        let mut templates = environment();
-        for (name, text) in BUILT_IN {
-            templates.add_template(name, text)?;
-        }
+        let templates = environment::environment(&BUILT_IN)?;
         let mut renderer = Self { templates, own: BTreeSet::new(), notices: Vec::new() };
         for (name, text) in own {
             match renderer.templates.add_template_owned(format!("{OWN}{name}"), text.clone()) {
@@ -270,38 +263,6 @@ impl Renderer {
     }
 }
 
-/// Where templates live: strict, limited, and with no way around the escaping.
-fn environment() -> Environment<'static> {
-    let mut templates = Environment::new();
-    templates.set_undefined_behavior(UndefinedBehavior::Strict);
-    templates.set_fuel(Some(FUEL));
-    // What would call a text from outside harmless.
-    for filter in ["safe", "escape", "e", "tojson"] {
-        templates.remove_filter(filter);
-    }
-    templates.set_auto_escape_callback(|_| AutoEscape::Custom("leadsman".into()));
-    templates.set_formatter(|out, state, value| {
-        // By the name alone, so that no block of a template turns it off.
-        let escape = if state.name().ends_with(".md") { markdown::text } else { markdown::inert };
-        match (value.as_str(), value.kind()) {
-            (Some(_), _) if value.is_safe() => Ok(write!(out, "{value}")?),
-            (Some(text), _) => Ok(out.write_str(&escape(text))?),
-            (None, ValueKind::Number | ValueKind::Bool) => Ok(write!(out, "{value}")?),
-            (None, _) => Ok(out.write_str(&escape(&value.to_string()))?),
-        }
-    });
-    let filters: [(&str, Escape); 4] = [
-        ("code", markdown::code),
-        ("cell", markdown::cell),
-        ("link", markdown::link),
-        ("sentence", markdown::sentence),
-    ];
-    for (name, filter) in filters {
-        templates.add_filter(name, move |value: &str| Value::from_safe_string(filter(value)));
-    }
-    templates
-}
-
 /// Takes so much text and no more.
 struct Bounded(Vec<u8>);
 
@@ -353,7 +314,7 @@ fn decided(decisions: &PullDecisions) -> Vec<String> {
 
 /// The commands as people write them, by their names.
 fn commands(voice: &Voice<'_>) -> BTreeMap<&'static str, String> {
-    let names = crate::config::repository::COMMANDS.iter().map(|(name, _)| *name);
+    let names = crate::commands::COMMANDS.iter().map(|command| command.name);
     names.map(|name| (name, voice.command(name))).collect()
 }
 

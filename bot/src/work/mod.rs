@@ -1,10 +1,14 @@
-//! The kinds of work, one file each: reading a repository, and bringing its pull requests up to date.
+//! The kinds of work, one file each: reading a repository, and bringing its pull requests up to date; and the workers
+//! that run them ([`queue`]).
 //!
 //! Each takes what it works on as parameters and may be repeated at any time: it compares what should be with what
 //! is, and acts on the difference.
 
+pub mod decisions;
 pub mod ignored;
 pub mod pass;
+pub mod queue;
 pub mod recognise;
 pub mod reconcile_pulls;
 pub mod scan_repository;
+pub mod service;

@@ -10,14 +10,17 @@ use gix::ObjectId;
 use jiff::Timestamp;
 use thiserror::Error;
 
+use crate::config::repository::RepositoryConfig;
+use crate::forge::ForgeError;
 use crate::forge::commit::{Base, BuildError};
-use crate::forge::local::{BaseBranch, Local};
+use crate::forge::place::{BaseBranch, Place};
 use crate::plan::{self, Change, Intent, Key, Observed, Proposed};
 use crate::pulls::adopt::{Recognise, adopt};
 use crate::pulls::execute::{self, Done};
-use crate::pulls::{self, Facts, Wanted, survey::survey};
+use crate::pulls::{self, Facts, State, Wanted, Wishes, survey::survey};
 use crate::render::Renderer;
 use crate::store::{Store, StoreError};
+use crate::work::decisions::People;
 
 /// What the scan of the base says.
 pub struct Scanned<'a> {
@@ -27,12 +30,20 @@ pub struct Scanned<'a> {
     pub unreadable: BTreeSet<String>,
     /// Gives the new text of a file with the given changes, or says why it cannot be.
     pub edit: &'a EditFile<'a>,
+    /// The repository's configuration.
+    pub config: &'a RepositoryConfig,
+    /// What people decided.
+    pub people: &'a People,
+    /// What people asked for just now.
+    pub wishes: &'a Wishes,
+    /// Labels that every pull request is to have.
+    pub labels: &'a [String],
     /// Tells what leads from one text of a file to another.
     pub recognise: &'a Recognise<'a>,
 }
 
 /// Turns a file and changes into its new text.
-pub type EditFile<'a> = dyn Fn(&Key, &[Proposed]) -> Result<Edited, String> + 'a;
+pub type EditFile<'a> = dyn Fn(&Key, &[Proposed]) -> Result<Edited, String> + Sync + 'a;
 
 /// A file with changes written into it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +63,9 @@ pub enum ReconcileError {
     /// The base commit.
     #[error(transparent)]
     Base(#[from] BuildError),
+    /// The pull requests on the forge.
+    #[error(transparent)]
+    Forge(#[from] ForgeError),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -88,18 +102,22 @@ pub struct Reconciled {
 /// Where branches, the base or the store cannot be read or written. What fails for one pull request alone is said in
 /// [`Reconciled::error`], and the others are done.
 pub async fn reconcile_pulls(
-    forge: &Local,
+    place: &dyn Place,
     store: &Store,
     renderer: &Renderer,
     base: &BaseBranch,
     scanned: Scanned<'_>,
     now: Timestamp,
 ) -> Result<Vec<Reconciled>, ReconcileError> {
-    let repository = forge.identity();
+    let repository = place.identity();
     let mut known = store.pulls(repository, &base.name).await?;
-    let look = |known: &[_]| survey(forge, base, known).map_err(|error| ReconcileError::Branches(Box::new(error)));
+    let broken = |error| ReconcileError::Branches(Box::new(error));
+    let branches = place.branches().map_err(broken)?;
+    let asked = known.iter().filter(|pull| pull.state == State::Open).map(|pull| pull.branch.clone());
+    let mut on_forge = place.pulls(&base.name, &asked.chain(branches.heads.keys().cloned()).collect()).await?;
+    let look = |known: &[_]| survey(&place.repository(), base, &branches, on_forge.as_ref(), known).map_err(broken);
     let mut surveyed = look(&known)?;
-    let lost = adopt(forge, base, &known, &surveyed, scanned.recognise);
+    let lost = adopt(&place.repository(), base, &known, &surveyed, scanned.recognise);
     if !lost.is_empty() {
         execute::record_found(store, repository, &base.name, &lost, now).await?;
         known = store.pulls(repository, &base.name).await?;
@@ -107,7 +125,28 @@ pub async fn reconcile_pulls(
     }
 
     let mut decisions = pulls::settle(&mut known, &scanned.observed, &surveyed);
-    let intents = plan::plan(scanned.observed, &pulls::memories(&known));
+    let mut memories = pulls::memories(&known);
+    let mut wishes = scanned.wishes.clone();
+    let requests = store.merge_requests(repository).await?;
+    for pull in known.iter().filter(|pull| pull.state == State::Open) {
+        let memory = memories.entry(pull.key.clone()).or_default();
+        if let Some(decided) = scanned.people.pulls.get(&pull.number) {
+            if decided.hold.is_some() {
+                wishes.held.insert(pull.key.clone());
+            }
+            memory.decisions = decided.clone();
+        }
+        // C3.1
+        let asked = requests.iter().any(|request| request.number == pull.number);
+        memory.frozen = asked.then(|| "a merge was asked for".to_owned());
+    }
+    let rules = plan::Rules {
+        config: scanned.config,
+        decisions: &scanned.people.repository,
+        opened_today: store.opened_since(repository, day_of(now)).await?,
+        now,
+    };
+    let intents = plan::plan_by(scanned.observed, &memories, &rules);
     let (wanted, unwritten) = write_texts(renderer, &base.name, &intents, scanned.edit);
     decisions.extend(pulls::decide(&Facts {
         base: &base.name,
@@ -116,14 +155,21 @@ pub async fn reconcile_pulls(
         wanted: &wanted,
         unreadable: &scanned.unreadable,
         surveyed: &surveyed,
+        wishes: &wishes,
     }));
 
-    let built = Base::read(forge.repository(), base.id)?;
-    let mut prepared = execute::prepare(forge.repository(), &built, decisions, &wanted, |key, proposed| {
-        (scanned.edit)(key, proposed).map(|edited| edited.text)
-    });
+    let mut prepared = {
+        let objects = place.repository();
+        let built = Base::read(&objects, base.id)?;
+        execute::prepare(&objects, &built, decisions, &wanted, |key, proposed| {
+            (scanned.edit)(key, proposed).map(|edited| edited.text)
+        })
+    };
     execute::record(store, repository, (&base.name, base.id), &mut prepared, &wanted, now).await?;
-    let done = execute::carry_out(forge, prepared, now);
+    let mut done = execute::carry_out(place, prepared, now).await;
+    if let Some(on_forge) = &mut on_forge {
+        execute::publish(place, &base.name, &mut done, &wanted, on_forge, scanned.labels).await;
+    }
     execute::conclude(store, repository, &known, &done, now).await?;
 
     // Texts of pull requests that nothing is wanted for any more are in the store only.
@@ -155,6 +201,12 @@ impl Reconciled {
             changes: Vec::new(),
         }
     }
+}
+
+/// The first moment of the day of `now`, in UTC.
+fn day_of(now: Timestamp) -> Timestamp {
+    const DAY: i64 = 86_400;
+    Timestamp::from_second(now.as_second().div_euclid(DAY) * DAY).unwrap_or(now)
 }
 
 /// The texts of everything that is to be proposed, and the errors of those that could not be written.

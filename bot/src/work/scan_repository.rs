@@ -35,7 +35,7 @@ impl ScannedCommit {
         files: CommitFiles,
         sources: Sources<'_>,
         options: ScanOptions,
-        progress: &dyn Fn(Progress<'_>),
+        progress: &(dyn Fn(Progress<'_>) + Sync),
     ) -> Self {
         let options = ScanOptions { details: true, explain: true, ..options };
         let report = scan::scan(&files, Some(sources), &options, &|_| true, progress).await;

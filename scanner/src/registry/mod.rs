@@ -16,6 +16,7 @@ mod error;
 mod guard;
 mod host;
 pub mod link;
+mod lists;
 mod look;
 mod manifest;
 mod metadata;
@@ -36,6 +37,7 @@ use url::Url;
 
 pub use self::cache::TimeCache;
 pub use self::error::{Part, RegistryError, RegistryErrorKind, printable};
+pub use self::lists::Lists;
 pub use self::look::{TagLook, TagTime};
 pub use self::manifest::Created;
 pub use self::metadata::Metadata;

@@ -68,6 +68,11 @@ impl TagList {
         }
     }
 
+    /// How much memory its text takes, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.text.len() + self.ends.len() * size_of::<u32>()
+    }
+
     /// Gives back what growing left over.
     pub(super) fn shrink(&mut self) {
         self.text.shrink_to_fit();

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
 
 use super::sights::Seen;
 use super::{Finding, Latest, Progress, ScanOptions, Sources};
@@ -28,7 +29,7 @@ pub(super) async fn look_up(
     asked: &[usize],
     sources: Sources<'_>,
     options: &ScanOptions,
-    progress: &dyn Fn(Progress<'_>),
+    progress: &(dyn Fn(Progress<'_>) + Sync),
 ) -> usize {
     let mut images: Vec<(&ImageName, Vec<usize>)> = Vec::new();
     let mut places: HashMap<&ImageName, usize> = HashMap::new();
@@ -115,7 +116,11 @@ type Times<'t> = HashMap<&'t str, TagLook>;
 
 impl Image<'_> {
     async fn decide(self, findings: &[Finding], members: &[usize]) -> Vec<(usize, Decision)> {
-        let list = match self.sources.registry.tags(self.name).await {
+        let list = match self.sources.lists {
+            Some(lists) => lists.tags(self.sources.registry, self.name).await,
+            None => self.sources.registry.tags(self.name).await.map(Arc::new),
+        };
+        let list = match list {
             Ok(list) => list,
             Err(error) => {
                 let fault = || Decision::fault(Status::RegistryError, error.to_string());

@@ -25,7 +25,7 @@ use crate::detect::{Container, DetectOptions};
 use crate::diagnostic::{Diagnostic, Level};
 use crate::manifest::Limits;
 use crate::reference::{Digest, ImageName};
-use crate::registry::{Platform, Registry, TimeCache};
+use crate::registry::{Lists, Platform, Registry, TimeCache};
 use crate::source::{self, Files};
 use crate::status::{Flag, Status};
 
@@ -185,6 +185,8 @@ pub struct Sources<'a> {
     /// When tags were first seen, and what is seen now, for callers that keep it. It stands in where no matching tag
     /// has a creation time (S6.3), and counts for minimum ages (S6.7).
     pub sights: Option<&'a Sights>,
+    /// Lists of tags that are kept between scans, for callers that renew them.
+    pub lists: Option<&'a Lists>,
 }
 
 /// How far a scan has come, for whoever watches.
@@ -237,8 +239,8 @@ pub async fn scan(
     files: &dyn Files,
     sources: Option<Sources<'_>>,
     options: &ScanOptions,
-    narrow: &dyn Fn(&Container) -> bool,
-    progress: &dyn Fn(Progress<'_>),
+    narrow: &(dyn Fn(&Container) -> bool + Sync),
+    progress: &(dyn Fn(Progress<'_>) + Sync),
 ) -> Report {
     let read = read(files, options);
     let mut report = Report {

@@ -118,6 +118,10 @@ fn read_one(files: &dyn Files, index: usize, buffer: &mut Vec<u8>, options: &Sca
     };
     let manifest = manifest::parse(text, &options.limits);
     let mut detected = detect(&manifest, &options.detect);
+    for container in &mut detected.containers {
+        let least = &mut container.steering.policy.min_age;
+        *least = least.or(options.min_age);
+    }
     let diagnostics = manifest.diagnostics.into_iter().chain(std::mem::take(&mut detected.diagnostics));
     let diagnostics = diagnostics.map(|diagnostic| Diagnostic { file: name.into(), ..diagnostic }).collect();
     Some(Outcome { index, detected: Some(detected), diagnostics })

@@ -57,7 +57,19 @@ impl Distribution {
         Self::start_with(Access::Anonymous, true)
     }
 
+    /// Starts an empty registry that tells `url` of every push, with `authorization` in the header of that name.
+    ///
+    /// # Errors
+    /// As for [`Distribution::start`].
+    pub fn start_telling(url: &str, authorization: &str) -> Result<Self> {
+        Self::start_telling_with(Access::Anonymous, false, Some((url, authorization)))
+    }
+
     fn start_with(access: Access<'_>, tls: bool) -> Result<Self> {
+        Self::start_telling_with(access, tls, None)
+    }
+
+    fn start_telling_with(access: Access<'_>, tls: bool, told: Option<(&str, &str)>) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         if tls {
             make_certificate(folder.path())?;
@@ -66,7 +78,14 @@ impl Distribution {
         for _ in 0..5 {
             let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
             let config = folder.path().join("config.yml");
-            std::fs::write(&config, configuration(address, access, tls, folder.path())?)?;
+            let mut text = configuration(address, access, tls, folder.path())?;
+            if let Some((url, authorization)) = told {
+                text.push_str(&format!(
+                    "notifications:\n  endpoints:\n    - name: leadsman\n      url: {url}\n      headers: \
+                     {{Authorization: [\"{authorization}\"]}}\n      timeout: 5s\n      threshold: 3\n      backoff: 1s\n"
+                ));
+            }
+            std::fs::write(&config, text)?;
             let mut process = Command::new("docker-registry")
                 .arg("serve")
                 .arg(&config)

@@ -236,7 +236,7 @@ fn a_command_is_only_ever_raised_c2() {
     assert_eq!(config.who_may("hold"), Some((Permission::Write, None)));
     assert_eq!(config.who_may("scan"), Some((Permission::Triage, None)));
     assert_eq!(config.who_may("lgtm"), None);
-    for (command, least) in COMMANDS {
+    for (command, least) in commands() {
         assert_eq!(RepositoryConfig::default().who_may(command), Some((least, None)));
     }
 }

@@ -3,10 +3,11 @@
 //! Owns the refs below `refs/heads/leadsman/`. Must not move a ref that any work tree has checked out, nor one that
 //! is not where the decision saw it: every move names the id it starts from.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use async_trait::async_trait;
 use gix::ObjectId;
 use gix::bstr::ByteSlice;
 use gix::refs::transaction::{Change, LogChange, PreviousValue, RefEdit, RefLog};
@@ -16,7 +17,12 @@ use leadsman_scanner::source::commit::{self, CommitError};
 use thiserror::Error;
 
 use crate::forge::commit::bot;
+use crate::forge::place::{BaseBranch, Branches, ByBranch, Place};
+use crate::forge::{Answer, BranchMove, ErrorKind, ForgeError, ForgePull, NewPull, PullEdit};
 use crate::plan::BRANCH_PREFIX;
+
+pub mod forge;
+pub mod merge;
 
 /// How many refs are moved in one transaction. Each holds a lock file while it is prepared.
 const REFS_AT_ONCE: usize = 200;
@@ -27,30 +33,8 @@ const STALE_LOCK: i64 = 600;
 
 /// A git repository on this machine.
 pub struct Local {
-    repository: gix::Repository,
+    shared: gix::ThreadSafeRepository,
     identity: String,
-}
-
-/// The branch that pull requests are for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BaseBranch {
-    /// Its name, without `refs/heads/`.
-    pub name: String,
-    /// The commit at its head.
-    pub id: ObjectId,
-}
-
-/// One step of one branch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RefMove {
-    /// The branch, without `refs/heads/`.
-    pub branch: String,
-    /// Where it must be now; none: it must not exist.
-    pub from: Option<ObjectId>,
-    /// Where it goes; none: it is deleted.
-    pub to: Option<ObjectId>,
-    /// What the reflog says.
-    pub why: String,
 }
 
 /// Why there is no base to work on. All of these are wrong use, not faults.
@@ -117,13 +101,13 @@ impl Local {
         let repository = commit::open(path)?;
         let folder = repository.common_dir();
         let folder = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
-        Ok(Self { repository, identity: folder.to_string_lossy().into_owned() })
+        Ok(Self { shared: repository.into_sync(), identity: folder.to_string_lossy().into_owned() })
     }
 
-    /// The repository itself.
+    /// The repository itself, for this thread.
     #[must_use]
-    pub fn repository(&self) -> &gix::Repository {
-        &self.repository
+    pub fn repository(&self) -> gix::Repository {
+        self.shared.to_thread_local()
     }
 
     /// What the store knows this repository by: the absolute path of its git folder, the same for all its work trees.
@@ -141,7 +125,7 @@ impl Local {
             Some(name) => name.strip_prefix("refs/heads/").unwrap_or(name).to_owned(),
             None => {
                 let unreadable = |source| BaseError::Unreadable { branch: "HEAD".into(), source: Box::new(source) };
-                let head = self.repository.head_name().map_err(unreadable)?.ok_or(BaseError::Detached)?;
+                let head = self.repository().head_name().map_err(unreadable)?.ok_or(BaseError::Detached)?;
                 let name = head.shorten().to_str_lossy().into_owned();
                 if name.starts_with(BRANCH_PREFIX) {
                     return Err(BaseError::OurOwn(name));
@@ -151,7 +135,8 @@ impl Local {
         };
         let unreadable = |source| BaseError::Unreadable { branch: name.clone(), source: Box::new(source) };
         let full = FullName::try_from(format!("refs/heads/{name}")).map_err(|_| BaseError::Missing(name.clone()))?;
-        let found = self.repository.try_find_reference(&full).map_err(unreadable)?;
+        let repository = self.repository();
+        let found = repository.try_find_reference(&full).map_err(unreadable)?;
         let id = found.ok_or_else(|| BaseError::Missing(name.clone()))?.peel_to_id().map_err(unreadable)?.detach();
         Ok(BaseBranch { name, id })
     }
@@ -163,7 +148,7 @@ impl Local {
     pub fn branches(&self) -> Result<BTreeMap<String, ObjectId>, gix::Error> {
         let prefix = format!("refs/heads/{BRANCH_PREFIX}");
         let mut branches = BTreeMap::new();
-        for reference in self.repository.references()?.prefixed(prefix.as_str())? {
+        for reference in self.repository().references()?.prefixed(prefix.as_str())? {
             let mut reference = reference?;
             let name = reference.name().shorten().to_str_lossy().into_owned();
             let id = match reference.target().try_id() {
@@ -180,8 +165,9 @@ impl Local {
     #[must_use]
     pub fn checked_out(&self) -> BTreeMap<String, PathBuf> {
         let mut found = BTreeMap::new();
-        let common = self.repository.common_dir();
-        if !self.repository.is_bare() {
+        let repository = self.repository();
+        let common = repository.common_dir();
+        if !repository.is_bare() {
             let work_tree = common.parent().unwrap_or(common).to_owned();
             branches_of_work_tree(common, &work_tree, &mut found);
         }
@@ -194,26 +180,16 @@ impl Local {
         found
     }
 
-    /// The commits reachable from `tip` and from none of `known`.
-    ///
-    /// # Errors
-    /// Where a commit cannot be read.
-    pub fn reachable(&self, tip: ObjectId, known: &BTreeSet<ObjectId>) -> Result<HashSet<ObjectId>, gix::Error> {
-        let hidden = known.iter().copied().filter(|id| self.repository.has_object(id));
-        let walk = self.repository.rev_walk([tip]).with_hidden(hidden).all()?;
-        walk.map(|commit| commit.map(|commit| commit.id)).collect()
-    }
-
     /// Carries out `moves`, each alone or not at all, and says for each whether it was done. A branch that is already
     /// where it should go counts as moved. `at` is the time now, and in the reflog. Locks on these branches that are
     /// older than ten minutes are removed first.
     #[must_use]
-    pub fn apply(&self, moves: &[RefMove], at: Timestamp) -> Vec<Result<(), MoveError>> {
+    pub fn apply(&self, moves: &[BranchMove], at: Timestamp) -> Vec<Result<(), MoveError>> {
         let checked_out = self.checked_out();
         self.remove_stale_locks(moves, at);
         let mut results = Vec::with_capacity(moves.len());
         for chunk in moves.chunks(REFS_AT_ONCE) {
-            let free = |step: &&RefMove| !checked_out.contains_key(&step.branch);
+            let free = |step: &&BranchMove| !checked_out.contains_key(&step.branch);
             // One transaction is fast and all or nothing; where one ref refuses, the others go one by one.
             let together = self.edit(chunk.iter().filter(free), at).is_ok();
             results.extend(chunk.iter().map(|step| match checked_out.get(&step.branch) {
@@ -227,16 +203,17 @@ impl Local {
         results
     }
 
-    fn apply_one(&self, step: &RefMove, at: Timestamp) -> Result<(), MoveError> {
+    fn apply_one(&self, step: &BranchMove, at: Timestamp) -> Result<(), MoveError> {
         let Err(error) = self.edit([step], at) else { return Ok(()) };
-        let now = self.repository.try_find_reference(&format!("refs/heads/{}", step.branch));
+        let repository = self.repository();
+        let now = repository.try_find_reference(&format!("refs/heads/{}", step.branch));
         let now = now.ok().flatten().and_then(|reference| reference.target().try_id().map(ToOwned::to_owned));
         if now == step.to {
             return Ok(());
         }
         let branch = step.branch.clone();
         let own = self.lock_of(&branch);
-        let packed = self.repository.common_dir().join("packed-refs.lock");
+        let packed = self.repository().common_dir().join("packed-refs.lock");
         if own.exists() {
             let todo = "wait ten minutes and run again, or remove the file";
             return Err(MoveError::Locked { branch, file: own, todo });
@@ -249,11 +226,11 @@ impl Local {
 
     /// Where git locks a branch.
     fn lock_of(&self, branch: &str) -> PathBuf {
-        self.repository.common_dir().join(format!("refs/heads/{branch}.lock"))
+        self.repository().common_dir().join(format!("refs/heads/{branch}.lock"))
     }
 
     /// Removes what killed processes left on the branches that are about to move.
-    fn remove_stale_locks(&self, moves: &[RefMove], now: Timestamp) {
+    fn remove_stale_locks(&self, moves: &[BranchMove], now: Timestamp) {
         for step in moves.iter().filter(|step| step.branch.starts_with(BRANCH_PREFIX)) {
             let lock = self.lock_of(&step.branch);
             let changed = fs::symlink_metadata(&lock).and_then(|data| data.modified());
@@ -267,17 +244,64 @@ impl Local {
         }
     }
 
-    fn edit<'a>(&self, moves: impl IntoIterator<Item = &'a RefMove>, at: Timestamp) -> Result<(), gix::Error> {
+    fn edit<'a>(&self, moves: impl IntoIterator<Item = &'a BranchMove>, at: Timestamp) -> Result<(), gix::Error> {
         let edits: Result<Vec<_>, gix::Error> = moves.into_iter().map(ref_edit).collect();
         let time = gix::date::Time::new(at.as_second(), 0);
         let mut buffer = gix::date::parse::TimeBuf::default();
         let committer = bot(time);
-        self.repository.edit_references_as(edits?, Some(committer.to_ref(&mut buffer)))?;
+        self.repository().edit_references_as(edits?, Some(committer.to_ref(&mut buffer)))?;
         Ok(())
     }
 }
 
-fn ref_edit(step: &RefMove) -> Result<RefEdit, gix::Error> {
+#[async_trait]
+impl Place for Local {
+    fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    fn repository(&self) -> gix::Repository {
+        self.shared.to_thread_local()
+    }
+
+    fn branches(&self) -> Result<Branches, gix::Error> {
+        Ok(Branches { heads: Self::branches(self)?, checked_out: self.checked_out(), has_history: true })
+    }
+
+    async fn pulls(&self, _: &str, _: &BTreeSet<String>) -> Answer<Option<ByBranch>> {
+        Ok(None)
+    }
+
+    async fn move_branches(&self, moves: &[BranchMove], now: Timestamp) -> Vec<Result<(), String>> {
+        self.apply(moves, now).into_iter().map(|moved| moved.map_err(|error| error.to_string())).collect()
+    }
+
+    fn max_body(&self) -> usize {
+        forge::CAPABILITIES.max_body
+    }
+
+    async fn open(&self, new: &NewPull) -> Answer<ForgePull> {
+        Err(self.not_here(&format!("open a pull request from `{}`", new.branch)))
+    }
+
+    async fn edit(&self, number: i64, _: &PullEdit) -> Answer<()> {
+        Err(self.not_here(&format!("change pull request {number}")))
+    }
+}
+
+impl Local {
+    /// Pull requests of a local repository are in the store, and written there before branches move.
+    fn not_here(&self, what: &str) -> ForgeError {
+        ForgeError {
+            kind: ErrorKind::Invalid,
+            what: format!("{what} in {}", self.identity),
+            host: "local".into(),
+            message: "its pull requests are kept in the store".into(),
+        }
+    }
+}
+
+fn ref_edit(step: &BranchMove) -> Result<RefEdit, gix::Error> {
     let expected = match step.from {
         Some(id) => PreviousValue::MustExistAndMatch(Target::Object(id)),
         None => PreviousValue::MustNotExist,

@@ -1,0 +1,2 @@
+DROP TABLE local_statuses;
+DROP TABLE local_comments;
