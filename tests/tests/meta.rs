@@ -182,6 +182,10 @@ const PURE: &[&str] = &[
     "bot/src/merge/reason.rs",
     "bot/src/plan",
     "bot/src/render",
+    "bot/src/server/webhooks/parse",
+    "bot/src/server/webhooks/secret.rs",
+    "bot/src/server/pages/diff.rs",
+    "bot/src/server/pages/markdown.rs",
 ];
 
 #[test]

@@ -120,9 +120,13 @@ async fn people_read_what_was_done_and_the_description() {
     let world = World::new().await;
     let output = world.run(&[]).await;
     let text = String::from_utf8(output.stdout).unwrap();
-    for part in
-        ["opened", "#1 Update web/app: app 1.0.0 to 1.1.0", "leadsman/web-app-", "What happens next", "1 pull request changed"]
-    {
+    for part in [
+        "opened",
+        "#1 Update web/app: app 1.0.0 to 1.1.0",
+        "leadsman/web-app-",
+        "What happens next",
+        "1 pull request changed",
+    ] {
         assert!(text.contains(part), "`{part}` is missing:\n{text}");
     }
     assert!(!text.contains("<!--"), "{text}");

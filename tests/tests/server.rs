@@ -71,6 +71,23 @@ fn cases(kind: HookKind) -> Vec<(String, Case)> {
     cases
 }
 
+/// The bytes that a form's value stands for.
+fn unquoted(value: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = value.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let digits = [rest.next().unwrap(), rest.next().unwrap()];
+                u8::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap()
+            }
+            other => other,
+        });
+    }
+    bytes
+}
+
 /// A delivery of each kind that wakes something: its headers and body.
 fn delivery(kind: HookKind) -> (Vec<(&'static str, &'static str)>, Vec<u8>) {
     let (headers, text): (&[_], _) = match kind {
@@ -88,8 +105,7 @@ fn delivery(kind: HookKind) -> (Vec<(&'static str, &'static str)>, Vec<u8>) {
 }
 
 async fn deliver(server: &Running, kind: HookKind, proof: Option<(&str, &str)>, body: &[u8]) -> Reply {
-    let (mut headers, _) = delivery(kind);
-    let mut all: Vec<(&str, &str)> = headers.drain(..).collect();
+    let mut all: Vec<(&str, &str)> = delivery(kind).0;
     all.extend(proof);
     server.post(kind.row().route, &all, body).await
 }
@@ -100,7 +116,9 @@ async fn every_case_wakes_what_it_says_w1_w2() {
         for (name, case) in cases(kind) {
             let server = Running::with(here(), sources(case.host.as_deref())).await;
             let body = case.bytes();
-            let proof = proof(kind, SECRET, &body);
+            // Of a form, the source signs what is in it.
+            let form = String::from_utf8_lossy(&body).strip_prefix("payload=").map(unquoted);
+            let proof = proof(kind, SECRET, form.as_deref().unwrap_or(&body));
             let mut headers: Vec<(&str, &str)> = case.headers.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
             headers.push((proof.0, &proof.1));
             let reply = server.post(kind.row().route, &headers, body).await;
@@ -203,6 +221,14 @@ async fn only_who_knows_a_secret_is_heard() {
     let hub = format!("sha256={}", sign(SECRET, &body));
     let reply = deliver(&server, HookKind::Gitea, Some(("x-hub-signature-256", &hub)), &body).await;
     assert_eq!(reply.status, StatusCode::ACCEPTED);
+    // Gitea signs what a form holds, and not the form.
+    let form = client::form(&[("payload", std::str::from_utf8(&body).unwrap())]);
+    let kind = ("content-type", "application/x-www-form-urlencoded");
+    for (signed, status) in [(body.as_slice(), StatusCode::ACCEPTED), (form.as_bytes(), StatusCode::UNAUTHORIZED)] {
+        let signature = sign(SECRET, signed);
+        let headers = [kind, ("x-gitea-event", "push"), ("x-gitea-signature", signature.as_str())];
+        assert_eq!(server.post("/webhooks/gitea", &headers, form.clone()).await.status, status);
+    }
     let (_, body) = delivery(HookKind::Distribution);
     let reply = deliver(&server, HookKind::Distribution, Some(("authorization", SECRET)), &body).await;
     assert_eq!(reply.status, StatusCode::ACCEPTED);
@@ -493,9 +519,10 @@ async fn hostile_texts_are_shown_and_do_nothing() {
     for page in pages() {
         let reply = server.get(&page).await;
         assert_eq!(reply.status, StatusCode::OK, "{page}");
-        for word in ["<script", "<img", "\u{202e}", "\u{202c}", "href=\"javascript", "49 `"] {
+        for word in ["<script", "<img", "href=\"javascript", "49 `"] {
             assert!(!reply.text.contains(word), "{page}: {word}");
         }
+        assert!(!readable(&reply.text).contains(['\u{202e}', '\u{202c}']), "{page} turns its text");
         assert!(page == fleet().path || readable(&reply.text).contains("<script>alert(1)</script>"), "{page}");
         // No value ends its attribute: quotes in tags come in pairs around values that hold no `<`.
         for tag in reply.text.split('<').skip(1).filter_map(|it| Some(it.split_once('>')?.0)) {
@@ -704,6 +731,75 @@ async fn ending_lets_open_requests_end_and_takes_no_new_ones() {
     drop(stream);
     tokio::time::timeout(Duration::from_secs(10), &mut server.ended).await.unwrap().unwrap();
     assert_eq!(server.memory.deliveries.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn without_pages_there_are_webhooks_and_probes_only() {
+    let server = Running::start(None).await;
+    for page in pages().iter().flat_map(|page| [page.clone(), twin(page)]).chain(["/static/style.css".into()]) {
+        let reply = server.get(&page).await;
+        assert_eq!((reply.status, reply.text.as_str()), (StatusCode::NOT_FOUND, ""), "{page}");
+    }
+    assert_eq!(server.get("/readyz").await.status, StatusCode::OK);
+    let (_, body) = delivery(HookKind::Generic);
+    let (name, value) = proof(HookKind::Generic, SECRET, &body);
+    let reply = deliver(&server, HookKind::Generic, Some((name, &value)), &body).await;
+    assert_eq!(reply.status, StatusCode::ACCEPTED);
+}
+
+/// Lines of a log, to be read by a test.
+#[derive(Clone, Default)]
+struct Lines(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn the_log_names_requests_and_holds_no_secret_and_no_payload() {
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let log = tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+        .json()
+        .with_writer(move || writer.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(log);
+
+    let server = Running::start(Access { token: Some(TOKEN.into()), ..here() }).await;
+    let payload = r#"{"events":[],"note":"a word of the payload"}"#;
+    let path = |secret: &str| format!("/webhooks/registry/distribution/{}", secret.replace(' ', "%20"));
+    let bearer = format!("Bearer {TOKEN}");
+    for (path, headers) in [
+        (path(SECRET), vec![("x-request-id", "known-by-its-id")]),
+        (path("a wrong secret of somebody"), vec![]),
+        ("/webhooks/registry/distribution".into(), vec![("authorization", SECRET)]),
+        ("/webhooks/registry/distribution".into(), vec![("authorization", "a wrong secret of somebody")]),
+        ("/webhooks/gitea".into(), vec![("x-gitea-signature", "a wrong secret of somebody")]),
+        ("/webhooks/nothing/a wrong secret of somebody".replace(' ', "%20"), vec![]),
+        (PULL.into(), vec![("authorization", bearer.as_str()), ("x-forwarded-for", "192.0.2.1")]),
+    ] {
+        server.post(&path, &headers, payload).await;
+    }
+    server.memory.panics.store(true, Ordering::Relaxed);
+    server.get("/work").await;
+    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    for secret in [SECRET, TOKEN, "a wrong secret", "a word of the payload", "%20secret"] {
+        assert!(!text.contains(secret), "{secret}: {text}");
+    }
+    assert!(
+        text.contains("\"hook.kind\":\"distribution\"") && text.contains("\"hook.answer\":\"unauthorized\""),
+        "{text}"
+    );
+    let known = text.lines().find(|line| line.contains("known-by-its-id") && line.contains("hook.kind")).unwrap();
+    assert!(known.contains("\"http.request.id\":\"known-by-its-id\"") && known.contains("elapsed_ms"), "{known}");
 }
 
 /// Serves the sample pages at `LEADSMAN_SAMPLE_PAGES` (`127.0.0.1:8089`, say) for an hour, to look at them. With

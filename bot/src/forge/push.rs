@@ -32,7 +32,15 @@ const MAX_OUTPUT: u64 = 1 << 20;
 
 /// What the environment of git keeps of ours: where programs are, and how the network is reached.
 const KEPT: [&str; 9] = [
-    "PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "no_proxy", "NO_PROXY",
+    "PATH",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "http_proxy",
+    "https_proxy",
+    "HTTPS_PROXY",
+    "all_proxy",
+    "no_proxy",
+    "NO_PROXY",
 ];
 
 /// What became of one branch.
@@ -86,8 +94,9 @@ struct Said {
 
 async fn run(git_dir: &Path, remote: &Remote, moves: &[&BranchMove]) -> Answer<Said> {
     let fail = |kind, message: &str| remote.error(kind, "push to", message);
-    let secret = Secret::new(remote.token.expose_secret().trim())
-        .map_err(|error| fail(ErrorKind::Unavailable, &format!("no private folder could be made for the token: {error}")))?;
+    let secret = Secret::new(remote.token.expose_secret().trim()).map_err(|error| {
+        fail(ErrorKind::Unavailable, &format!("no private folder could be made for the token: {error}"))
+    })?;
     let mut command = Command::new("git");
     command.args(arguments(git_dir, remote, moves)).current_dir(secret.folder.path());
     command.env_clear();
@@ -211,8 +220,13 @@ fn outcomes_of(said: &Said) -> HashMap<String, PushOutcome> {
 fn refused(summary: &str, errors: &str) -> PushOutcome {
     // The second row is what the forge says to a push that was faster than ours by a moment.
     let stale = [
-        "(stale info)", "(fetch first)", "(needs force)", "(reference already exists)",
-        "(failed to update ref)", "(cannot lock ref", "(incorrect old value provided)",
+        "(stale info)",
+        "(fetch first)",
+        "(needs force)",
+        "(reference already exists)",
+        "(failed to update ref)",
+        "(cannot lock ref",
+        "(incorrect old value provided)",
     ];
     if stale.iter().any(|words| summary.contains(words)) {
         return PushOutcome::Stale;

@@ -9,7 +9,6 @@
 //! those of webhooks may hold a secret.
 
 use std::convert::Infallible;
-use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -83,8 +82,8 @@ pub struct Parts {
     pub readiness: Arc<dyn Readiness>,
     /// Who sends webhooks.
     pub sources: Vec<Source>,
-    /// Who may see and do what.
-    pub access: Access,
+    /// Who may see and do what on pages; none: there are no pages.
+    pub access: Option<Access>,
     /// From [`metrics::install`].
     pub metrics: PrometheusHandle,
     /// The time.
@@ -118,10 +117,9 @@ impl Server {
     pub fn new(parts: Parts) -> Result<Self, minijinja::Error> {
         let Parts { inbox, views, actions, readiness, sources, access, metrics, clock, form_key } = parts;
         let ending = Arc::new(AtomicBool::new(false));
-        let pages = Arc::new(Pages::new(views, actions, access, clock, form_key)?);
         let page_of_metrics = metrics.clone();
         let ids = Arc::new(RequestIds { process: clock().as_millisecond(), next: AtomicU64::new(1) });
-        let router = Router::new()
+        let mut router = Router::new()
             .merge(webhooks::routes(Hooks::new(inbox, sources, clock)))
             .merge(health::routes(Health { readiness, ending: Arc::clone(&ending) }))
             .route(
@@ -130,9 +128,12 @@ impl Server {
                     let kind = (header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8");
                     ([kind], page_of_metrics.render())
                 }),
-            )
-            .merge(api::routes(Arc::clone(&pages)))
-            .merge(pages::routes(pages))
+            );
+        if let Some(access) = access {
+            let pages = Arc::new(Pages::new(views, actions, access, clock, form_key)?);
+            router = router.merge(api::routes(Arc::clone(&pages))).merge(pages::routes(pages));
+        }
+        let router = router
             .layer(DefaultBodyLimit::max(FORM_BODY))
             .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
                 // The panic's own message was written where it happened; it is not for who asks.
@@ -145,11 +146,8 @@ impl Server {
     }
 
     /// Serves until `shutdown` is ready; then accepts nothing more, says at `/readyz` that it ends, and gives open
-    /// requests 20 seconds.
-    ///
-    /// # Errors
-    /// None today; a connection that fails ends alone.
-    pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+    /// requests 20 seconds. A connection that fails ends alone.
+    pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         let Self { router, metrics, ending } = self;
         let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let graceful = GracefulShutdown::new();
@@ -201,7 +199,6 @@ impl Server {
         if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
             tracing::warn!(seconds = GRACE.as_secs(), "requests were still open when the time to end was over");
         }
-        Ok(())
     }
 }
 

@@ -77,15 +77,15 @@ pub(crate) fn here() -> Access {
 }
 
 impl Running {
-    pub(crate) async fn start(access: Access) -> Self {
+    pub(crate) async fn start(access: impl Into<Option<Access>>) -> Self {
         Self::with(access, sources(None)).await
     }
 
-    pub(crate) async fn with(access: Access, sources: Vec<Source>) -> Self {
+    pub(crate) async fn with(access: impl Into<Option<Access>>, sources: Vec<Source>) -> Self {
         Self::on(TcpListener::bind("127.0.0.1:0").await.unwrap(), access, sources)
     }
 
-    pub(crate) fn on(listener: TcpListener, access: Access, sources: Vec<Source>) -> Self {
+    pub(crate) fn on(listener: TcpListener, access: impl Into<Option<Access>>, sources: Vec<Source>) -> Self {
         let memory = Arc::new(Memory::default());
         let parts = Parts {
             inbox: Arc::clone(&memory) as _,
@@ -93,7 +93,7 @@ impl Running {
             actions: Arc::clone(&memory) as _,
             readiness: Arc::clone(&memory) as _,
             sources,
-            access,
+            access: access.into(),
             metrics: metrics::install([]).unwrap(),
             clock: now,
             form_key: [7; 32],
@@ -105,7 +105,7 @@ impl Running {
             let shutdown = async move {
                 let _ = stopped.await;
             };
-            server.serve(listener, shutdown).await.unwrap();
+            server.serve(listener, shutdown).await;
         });
         Self { address, memory, stop: Some(stop), ended }
     }

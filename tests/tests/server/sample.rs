@@ -328,7 +328,7 @@ impl Views for Memory {
         }
         let mut problems = Vec::new();
         for (message, place) in [
-            (row.problem.clone(), Some("`.leadsman.yaml`, line 7")),
+            (row.problem.clone(), Some(".leadsman.yaml, line 7")),
             (
                 (row.problems > 1).then(|| self.text("the filter `semver:~>1` of `shop/api` is not valid")),
                 Some("apps/api.yaml, line 12"),

@@ -40,6 +40,8 @@ pub(super) fn environment() -> Result<Environment<'static>, Error> {
         let shown: String = text.chars().map(|c| if is_hidden(c) && c != '\t' { '\u{fffd}' } else { c }).collect();
         Value::from_safe_string(HtmlEscape(&shown).to_string())
     });
+    // What a form or link brings back to us: whole.
+    environment.add_filter("exact", |text: &str| Value::from_safe_string(HtmlEscape(text).to_string()));
     // Parts of a sentence of ours between backticks are code.
     environment.add_filter("sentence", |text: &str| Value::from_safe_string(sentence(text)));
     environment.add_filter("web", |text: &str| is_link(text).then(|| text.to_owned()));

@@ -2,7 +2,7 @@
 //!
 //! Every kind of hook is one row of a table ([`HookKind::row`]), and one handler serves them all: what a kind needs is
 //! data. A delivery passes, in this order: what is proven without the body (401), the size (413), the signature over
-//! the raw bytes (401), and only then the parser. What it wakes is handed to the [`Inbox`], and 202 is answered when
+//! the bytes that its source signs (401), and only then the parser. What it wakes is handed to the [`Inbox`], and 202 is answered when
 //! that has it on disk. Unknown events get the same answer, and are counted.
 //!
 //! Nothing is carried out here and nothing is read from the payload but names ([`parse`]). No body, token or secret is
@@ -30,6 +30,8 @@ use secret::Secrets;
 
 pub mod parse;
 pub mod secret;
+mod stored;
+pub use stored::wakes_of;
 
 /// The largest body of a forge's delivery, in bytes: with less, pushes of many commits would be lost.
 const FORGE_BODY: usize = 25 << 20;
@@ -95,6 +97,8 @@ pub struct Row {
     /// What is answered to a signed payload that cannot be read. A source that repeats until it hears 2xx would repeat
     /// it for ever, and hold up what comes after.
     pub unreadable: StatusCode,
+    /// What of a body of some content type is signed and read, where that is not all of it.
+    pub signed_part: fn(&str, &[u8]) -> Option<Vec<u8>>,
     /// From the payload to what it wakes.
     pub parse: fn(&Message<'_>) -> Result<Vec<Wake>, Unreadable>,
 }
@@ -111,6 +115,7 @@ static GITEA: Row = Row {
     events: parse::gitea::EVENTS,
     limit: FORGE_BODY,
     unreadable: StatusCode::BAD_REQUEST,
+    signed_part: parse::gitea::signed_part,
     parse: parse::gitea::parse,
 };
 
@@ -123,6 +128,7 @@ static DISTRIBUTION: Row = Row {
     events: &["push"],
     limit: REGISTRY_BODY,
     unreadable: StatusCode::ACCEPTED,
+    signed_part: |_, _| None,
     parse: parse::distribution::parse,
 };
 
@@ -135,6 +141,7 @@ static GENERIC: Row = Row {
     events: &["push"],
     limit: REGISTRY_BODY,
     unreadable: StatusCode::BAD_REQUEST,
+    signed_part: |_, _| None,
     parse: parse::generic::parse,
 };
 
@@ -175,6 +182,8 @@ pub struct Delivery {
     pub kind: HookKind,
     /// Its id within the source, where there is one: a second delivery with the same is a repetition.
     pub id: Option<String>,
+    /// What happened, in the source's words, such as `issue_comment`: one of the row's events.
+    pub event: String,
     /// What is to be looked at again; never empty.
     pub wakes: Vec<Wake>,
     /// When it came.
@@ -361,17 +370,15 @@ async fn take(
         return Err(unproven());
     }
     let (body, _room) = read(hooks, row, &head.headers, body).await?;
+    let text = |name: &'static str| head.headers.get(name).and_then(|value| value.to_str().ok());
+    let content_type = text(header::CONTENT_TYPE.as_str()).unwrap_or_default();
+    let body = (row.signed_part)(content_type, &body).unwrap_or(body);
     let signed = |source: &&Source| signatures(row, &head.headers).any(|it| source.secrets.signed(it, &body));
     let source = early.or_else(|| of_kind().find(signed)).ok_or_else(unproven)?;
 
-    let text = |name: &'static str| head.headers.get(name).and_then(|value| value.to_str().ok());
     let short = |value: &str| (!value.is_empty() && value.len() <= MAX_HEADER).then(|| value.to_owned());
-    let message = Message {
-        event: row.event.and_then(text).unwrap_or_default(),
-        content_type: text(header::CONTENT_TYPE.as_str()).unwrap_or_default(),
-        body: &body,
-        host: source.host.as_deref(),
-    };
+    let event = row.event.map_or(Some("push"), text).unwrap_or_default();
+    let message = Message { event, body: &body, host: source.host.as_deref() };
     let wakes = (row.parse)(&message).map_err(|error| (HookAnswer::Unreadable, error.to_string()))?;
     if wakes.is_empty() {
         return Ok(HookAnswer::Ignored);
@@ -380,6 +387,7 @@ async fn take(
         source: source.name.clone(),
         kind,
         id: row.id.and_then(text).and_then(short),
+        event: event.to_owned(),
         wakes,
         received_at: (hooks.clock)(),
     };

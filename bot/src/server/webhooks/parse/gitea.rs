@@ -107,13 +107,7 @@ pub fn parse(message: &Message<'_>) -> Result<Vec<Wake>, Unreadable> {
     if !EVENTS.contains(&message.event) {
         return Ok(Vec::new());
     }
-    let form;
-    let body = if is_form(message.content_type) {
-        form = payload(message.body)?;
-        form.as_bytes()
-    } else {
-        message.body
-    };
+    let body = message.body;
     let place = |repository: &Repository| place(message.host, repository);
     Ok(match message.event {
         "push" => {
@@ -163,17 +157,14 @@ pub fn parse(message: &Message<'_>) -> Result<Vec<Wake>, Unreadable> {
     })
 }
 
-fn is_form(content_type: &str) -> bool {
+/// What Gitea signs of a body: of a form, the JSON in its field `payload` and not the form. None: the body itself.
+pub fn signed_part(content_type: &str, body: &[u8]) -> Option<Vec<u8>> {
     let essence = content_type.split(';').next().unwrap_or_default().trim();
-    essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
-}
-
-/// The JSON within a form, which is how a hook sends it whose content type was set so.
-fn payload(body: &[u8]) -> Result<String, Unreadable> {
-    url::form_urlencoded::parse(body)
-        .find(|(key, _)| key == "payload")
-        .map(|(_, value)| value.into_owned())
-        .ok_or_else(|| Unreadable("the form has no field `payload`".into()))
+    if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        return None;
+    }
+    let payload = url::form_urlencoded::parse(body).find(|(key, _)| key == "payload")?.1;
+    Some(payload.into_owned().into_bytes())
 }
 
 /// The forge and name of a repository. The configured host goes first: the payload has the one that browsers use.

@@ -106,9 +106,7 @@ pub struct Unreadable(pub String);
 pub struct Message<'a> {
     /// What the source calls the event, in its header.
     pub event: &'a str,
-    /// The type of the body, as sent.
-    pub content_type: &'a str,
-    /// The body, as sent.
+    /// What was signed: the body, or what the source signs of it.
     pub body: &'a [u8],
     /// The host that this source is known by in the configuration, if it stands there.
     pub host: Option<&'a str>,
