@@ -104,8 +104,20 @@ impl Gitea {
 
     fn make_people(&mut self, part: &Path) -> Result<()> {
         let arguments = [
-            "admin", "user", "create", "--admin", "--username", "owner", "--email", "owner@example.com", "--password",
-            PASSWORD, "--must-change-password=false", "--access-token", "--access-token-scopes", "all",
+            "admin",
+            "user",
+            "create",
+            "--admin",
+            "--username",
+            "owner",
+            "--email",
+            "owner@example.com",
+            "--password",
+            PASSWORD,
+            "--must-change-password=false",
+            "--access-token",
+            "--access-token-scopes",
+            "all",
         ];
         let printed = command(part, self.folder.path(), &arguments)?;
         let token = printed.split_whitespace().last().context("no token was printed")?.to_owned();
@@ -250,23 +262,23 @@ impl Gitea {
         message: &str,
         files: &[(&str, &str)],
     ) -> String {
+        let path = format!("/repos/{repository}/branches/{branch}");
+        let (status, _) = self.try_call(person, "GET", &path, &Value::Null).expect("an answer");
+        let is_new = status != 200 && branch != "main";
+        let from = if is_new { "main" } else { branch };
         let file = |(path, text): &(&str, &str)| {
-            let (status, known) = self
-                .try_call(person, "GET", &format!("/repos/{repository}/contents/{path}?ref={branch}"), &Value::Null)
-                .expect("an answer");
-            let mut change = json!({ "path": path, "content": STANDARD.encode(text) });
-            change["operation"] = json!(if status == 200 { "update" } else { "create" });
+            let known = format!("/repos/{repository}/contents/{path}?ref={from}");
+            let (status, known) = self.try_call(person, "GET", &known, &Value::Null).expect("an answer");
+            let mut change = json!({ "path": path, "content": STANDARD.encode(text), "operation": "create" });
             if status == 200 {
+                change["operation"] = json!("update");
                 change["sha"] = known["sha"].clone();
             }
             change
         };
         let files: Vec<Value> = files.iter().map(file).collect();
         let mut body = json!({ "message": message, "files": files });
-        let (there, _) = self
-            .try_call(person, "GET", &format!("/repos/{repository}/branches/{branch}"), &Value::Null)
-            .expect("an answer");
-        body[if there == 200 || branch == "main" { "branch" } else { "new_branch" }] = json!(branch);
+        body[if is_new { "new_branch" } else { "branch" }] = json!(branch);
         let made = self.call(person, "POST", &format!("/repos/{repository}/contents"), &body);
         made["commit"]["sha"].as_str().expect("a commit").to_owned()
     }
@@ -344,13 +356,7 @@ impl Drop for Gitea {
 }
 
 /// Sends one request; the status, and the answer or null.
-fn ask(
-    address: SocketAddr,
-    method: &str,
-    target: &str,
-    headers: &[(&str, &str)],
-    body: &str,
-) -> Result<(u16, Value)> {
+fn ask(address: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Result<(u16, Value)> {
     let answer = send(address, method, target, headers, body.as_bytes())?;
     let chunked = answer.headers.iter().any(|(name, value)| name == "transfer-encoding" && value == "chunked");
     let body = if chunked { unchunked(&answer.body) } else { answer.body };
@@ -421,7 +427,8 @@ fn said(folder: &Path) -> String {
 }
 
 fn user() -> String {
-    let name = Command::new("id").arg("-un").output().map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    let name =
+        Command::new("id").arg("-un").output().map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
     name.unwrap_or_default().trim().to_owned()
 }
 

@@ -510,7 +510,8 @@ impl Merging for Gitea {
 impl Issues for Gitea {
     async fn find_issue(&self, repository: &RepositoryName, marker: &str) -> Answer<Option<(i64, String)>> {
         let me = self.me().await?;
-        let call = self.call(Method::GET, "repos/issues", repository, &["issues"], "look for the dashboard issue in")?;
+        let call =
+            self.call(Method::GET, "repos/issues", repository, &["issues"], "look for the dashboard issue in")?;
         let call = call.query("state", "open").query("type", "issues").query("created_by", &*me.login);
         let is_it = |issue: &wire::Issue| {
             issue.user.id == me.id && issue.body.as_ref().is_some_and(|body| body.contains(marker))

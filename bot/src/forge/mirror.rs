@@ -205,7 +205,9 @@ impl Mirror {
             Ok(_) => "it has grown to twice its fresh size",
             // What cannot be understood may come from damage here, but not in a mirror that has just been made.
             Err(MirrorError::Disk { .. }) => "it is damaged",
-            Err(MirrorError::Forge(error)) if error.kind == ErrorKind::Protocol && fresh.is_some() => "it may be damaged",
+            Err(MirrorError::Forge(error)) if error.kind == ErrorKind::Protocol && fresh.is_some() => {
+                "it may be damaged"
+            }
             Err(error) => return Err(error),
         };
         tracing::info!(mirror = %self.folder.display(), doubt, "fetching the mirror anew");
@@ -348,8 +350,9 @@ impl Mirror {
         Some(Fetched { base, branches: ours.collect() })
     }
 
-    /// That every head can be read with its tree.
+    /// That every head can be read with its tree, and where history ends.
     fn check(&self, repository: &gix::Repository, fetched: &Fetched) -> Result<(), MirrorError> {
+        repository.shallow_commits().map_err(|error| self.disk("read", &error))?;
         for id in fetched.branches.values().chain([&fetched.base]) {
             if !is_whole(repository, *id) {
                 return Err(self.disk("read", &format!("commit `{id}` or its tree is missing")));
@@ -359,12 +362,7 @@ impl Mirror {
     }
 
     /// Sets the refs to what was fetched, so that the next fetch says what is here already, and drops all others.
-    fn set_refs(
-        &self,
-        repository: &gix::Repository,
-        base_ref: String,
-        fetched: &Fetched,
-    ) -> Result<(), MirrorError> {
+    fn set_refs(&self, repository: &gix::Repository, base_ref: String, fetched: &Fetched) -> Result<(), MirrorError> {
         let fail = |error: gix::Error| self.disk("write refs into", &error);
         let mut wanted: BTreeMap<String, ObjectId> =
             fetched.branches.iter().map(|(name, id)| (format!("refs/heads/{name}"), *id)).collect();
@@ -379,8 +377,10 @@ impl Mirror {
                 }
                 Some(_) => {}
                 None => {
-                    let change =
-                        Change::Delete { expected: PreviousValue::Any, log: gix::refs::transaction::RefLog::AndReference };
+                    let change = Change::Delete {
+                        expected: PreviousValue::Any,
+                        log: gix::refs::transaction::RefLog::AndReference,
+                    };
                     edits.push(RefEdit::new(reference.name().to_owned(), change));
                 }
             }

@@ -156,7 +156,8 @@ impl Pull {
 }
 
 fn commit(sha: &str, number: i64) -> Result<ObjectId, String> {
-    ObjectId::from_hex(sha.as_bytes()).map_err(|_| format!("a commit of pull request {number} has no id that can be read"))
+    ObjectId::from_hex(sha.as_bytes())
+        .map_err(|_| format!("a commit of pull request {number} has no id that can be read"))
 }
 
 /// A comment.
@@ -375,4 +376,3 @@ pub(super) struct HookConfig {
 pub(super) struct Made {
     pub(super) number: i64,
 }
-
