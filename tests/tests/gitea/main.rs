@@ -1,5 +1,7 @@
 //! The contract of a forge, held by the client for Gitea against a real Gitea.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails should end")]
+
 mod calls;
 mod git;
 mod hostile;
