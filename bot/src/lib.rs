@@ -8,7 +8,7 @@
 //! | [`config`] | the configuration, its schema and where each value came from |
 //! | [`demo`] | a sample fleet and a sample registry |
 //! | [`doctor`] | checks of what a scan relies on |
-//! | [`forge`] | where pull requests live: Gitea, or a plain local repository |
+//! | [`forge`] | where pull requests live: a plain local repository, and Gitea with its mirrors and pushes |
 //! | [`merge`] | which head may be merged, and whether now (pure) |
 //! | [`output`] | everything that is printed |
 //! | [`plan`] | choices to wanted pull requests (pure) |

@@ -350,8 +350,9 @@ impl Mirror {
         Some(Fetched { base, branches: ours.collect() })
     }
 
-    /// That every head can be read with its tree.
+    /// That every head can be read with its tree, and where history ends.
     fn check(&self, repository: &gix::Repository, fetched: &Fetched) -> Result<(), MirrorError> {
+        repository.shallow_commits().map_err(|error| self.disk("read", &error))?;
         for id in fetched.branches.values().chain([&fetched.base]) {
             if !is_whole(repository, *id) {
                 return Err(self.disk("read", &format!("commit `{id}` or its tree is missing")));
