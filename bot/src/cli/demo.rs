@@ -266,8 +266,7 @@ impl<'a> Demo<'a> {
         // No check is expected there, so the head has to have been there for a second.
         for _ in 0..20 {
             let worker = Worker(Arc::clone(&service));
-            let workers =
-                Workers::new(Arc::clone(&self.store), worker, Settings::new("demo"), Arc::new(clock::now));
+            let workers = Workers::new(Arc::clone(&self.store), worker, Settings::new("demo"), Arc::new(clock::now));
             workers.run_until_idle().await.map_err(stored)?;
             if self.store.merge_request(&watched.key, pull.number).await.map_err(stored)?.is_none() {
                 break;

@@ -26,7 +26,9 @@ use crate::work::queue::{Settings, Workers};
 /// and merges them when people say so in a comment. Webhooks of forges and registries make it look at once; without them it
 /// looks from time to time. Its pages are at the address that it listens at.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  leadsman serve\n  leadsman serve --config /etc/leadsman/leadsman.yaml --data /var/lib/leadsman")]
+#[command(
+    after_help = "Examples:\n  leadsman serve\n  leadsman serve --config /etc/leadsman/leadsman.yaml --data /var/lib/leadsman"
+)]
 pub(super) struct Args {
     /// Where the store and mirrors are kept, instead of `data_dir` of the configuration or your data folder
     #[arg(long, value_name = "DIR")]
@@ -47,8 +49,9 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
         CliError::failed(format!("cannot listen at `{listen}`")).because(&error).hint("change `server.listen`")
     })?;
     let options = config.service_registry_options(&context.environment)?;
-    let registry = leadsman_scanner::registry::Registry::new(options)
-        .map_err(|error| CliError::usage("in the configuration: `registries` cannot be used as it is").because(&error))?;
+    let registry = leadsman_scanner::registry::Registry::new(options).map_err(|error| {
+        CliError::usage("in the configuration: `registries` cannot be used as it is").because(&error)
+    })?;
     let holder = format!("process {}, `leadsman serve`, since {:.0}", std::process::id(), clock::now());
     let store = Store::open(&data, &holder).await.map_err(|error| CliError::failed(error.to_string()))?;
     let environment = context.environment.clone();
@@ -111,13 +114,13 @@ impl Running {
         let server = Server::new(parts)
             .map_err(|error| CliError::failed(format!("cannot read the templates of pages: {error}")))?;
         begin(&service).await?;
-        say(&format!("watching {} at http://{address}/", crate::output::text::count(
-            service.watched.len(),
-            "repository",
-            "repositories",
-        )));
+        say(&format!(
+            "watching {} at http://{address}/",
+            crate::output::text::count(service.watched.len(), "repository", "repositories",)
+        ));
         tracing::info!(%address, repositories = service.watched.len(), version = crate::serve::VERSION, "serving");
-        let settings = Settings { tasks: usize::from(config.workers), ..Settings::new(format!("serve-{}", std::process::id())) };
+        let settings =
+            Settings { tasks: usize::from(config.workers), ..Settings::new(format!("serve-{}", std::process::id())) };
         let workers = Workers::new(Arc::clone(&store), Worker(Arc::clone(&service)), settings, Arc::new(clock::now));
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let until = |mut stopped: tokio::sync::watch::Receiver<bool>| async move {
@@ -147,7 +150,9 @@ pub(super) async fn end_of_process() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
-        if let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+        if let (Ok(mut terminate), Ok(mut interrupt)) =
+            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+        {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
