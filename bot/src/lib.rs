@@ -9,12 +9,13 @@
 //! | [`demo`] | a sample fleet and a sample registry |
 //! | [`desk`] | between the HTTP side and the service: deliveries, pages, what people ask for there |
 //! | [`doctor`] | checks of what a scan relies on |
-//! | [`forge`] | where pull requests live: Gitea, or a plain local repository |
+//! | [`forge`] | where pull requests live: a plain local repository, and Gitea with its mirrors and pushes |
 //! | [`merge`] | which head may be merged, and whether now (pure) |
 //! | [`output`] | everything that is printed |
 //! | [`plan`] | choices to wanted pull requests (pure) |
 //! | [`pulls`] | wanted against actual pull requests: actions (pure), and who carries them out |
 //! | [`render`] | every text that goes into a pull request, comments too |
+//! | [`serve`] | the service, put together from its configuration |
 //! | [`server`] | HTTP: webhooks in, health, metrics, pages |
 //! | [`store`] | the only SQL |
 //! | [`update`] | writing choices into files |
@@ -35,6 +36,7 @@ pub mod output;
 pub mod plan;
 pub mod pulls;
 pub mod render;
+pub mod serve;
 pub mod server;
 pub mod store;
 pub mod update;

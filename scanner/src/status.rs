@@ -129,6 +129,8 @@ words! {
         Variant = "variant",
         /// It is younger than the minimum age, or its age is unknown (S6.7).
         TooYoung = "too-young",
+        /// People do not want it, whatever the filter says (S6.9).
+        Ignored = "ignored",
         /// It is no version, and versions are what it is ordered by (S4.5).
         NoVersion = "no-version",
         /// It has no number to order by (S4.5).

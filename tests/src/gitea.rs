@@ -262,23 +262,23 @@ impl Gitea {
         message: &str,
         files: &[(&str, &str)],
     ) -> String {
+        let path = format!("/repos/{repository}/branches/{branch}");
+        let (status, _) = self.try_call(person, "GET", &path, &Value::Null).expect("an answer");
+        let is_new = status != 200 && branch != "main";
+        let from = if is_new { "main" } else { branch };
         let file = |(path, text): &(&str, &str)| {
-            let (status, known) = self
-                .try_call(person, "GET", &format!("/repos/{repository}/contents/{path}?ref={branch}"), &Value::Null)
-                .expect("an answer");
-            let mut change = json!({ "path": path, "content": STANDARD.encode(text) });
-            change["operation"] = json!(if status == 200 { "update" } else { "create" });
+            let known = format!("/repos/{repository}/contents/{path}?ref={from}");
+            let (status, known) = self.try_call(person, "GET", &known, &Value::Null).expect("an answer");
+            let mut change = json!({ "path": path, "content": STANDARD.encode(text), "operation": "create" });
             if status == 200 {
+                change["operation"] = json!("update");
                 change["sha"] = known["sha"].clone();
             }
             change
         };
         let files: Vec<Value> = files.iter().map(file).collect();
         let mut body = json!({ "message": message, "files": files });
-        let (there, _) = self
-            .try_call(person, "GET", &format!("/repos/{repository}/branches/{branch}"), &Value::Null)
-            .expect("an answer");
-        body[if there == 200 || branch == "main" { "branch" } else { "new_branch" }] = json!(branch);
+        body[if is_new { "new_branch" } else { "branch" }] = json!(branch);
         let made = self.call(person, "POST", &format!("/repos/{repository}/contents"), &body);
         made["commit"]["sha"].as_str().expect("a commit").to_owned()
     }

@@ -180,6 +180,8 @@ const PURE: &[&str] = &[
     "bot/src/merge/decide.rs",
     "bot/src/merge/pin.rs",
     "bot/src/merge/reason.rs",
+    "bot/src/config/glob.rs",
+    "bot/src/config/repository.rs",
     "bot/src/plan",
     "bot/src/render",
     "bot/src/server/webhooks/parse",

@@ -2,16 +2,20 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails may panic")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use leadsman::config::repository::RepositoryConfig;
+use leadsman::plan::RepositoryDecisions;
+use leadsman::work::ignored::ignored;
 use leadsman_scanner::reference::{KnownHosts, Reference};
 use leadsman_scanner::registry::{DockerConfig, Lists, Registry, RegistryOptions, TimeCache};
-use leadsman_scanner::scan::{Ask, Latest, Report, ScanOptions, Sights, Sources, edit_file, scan};
+use leadsman_scanner::scan::{Ask, Finding, Latest, Report, ScanOptions, Sights, Sources, edit_file, scan};
 use leadsman_scanner::source::folder;
-use leadsman_scanner::status::{Flag, Status};
+use leadsman_scanner::status::{Flag, Status, Verdict};
 use leadsman_tests::corpus::Corpus;
 use leadsman_tests::program::leadsman;
 use leadsman_tests::registry::distribution::{Access, Distribution};
@@ -358,6 +362,54 @@ async fn a_minimum_age_counts_from_the_first_sight_s6_7() {
     fs::write(folder.path().join("app.yaml"), &text).unwrap();
     // Who keeps nothing has the creation only.
     assert_eq!(chosen(1, None).await, (Status::Update, "1.2.0".into()));
+}
+
+#[tokio::test]
+async fn what_a_repository_ignores_makes_room_for_the_next_best_s6_9() {
+    let server = Distribution::start(Access::Anonymous).unwrap();
+    let pusher = Pusher::new(server.address, None);
+    for (tag, made) in [("1.0.0", "2025-01-01"), ("1.1.0", "2025-02-01"), ("2.0.0", "2025-03-01")] {
+        let made = format!("{made}T00:00:00Z");
+        let times = Times { config: Some(&made), ..Times::default() };
+        pusher.image("app", Some(tag), Format::Oci, times).unwrap();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let write = |annotations: &str| {
+        let annotations = format!("{AUTOMATED}    filter.fluxcd.io/chart-image: semver:*\n{annotations}");
+        let text = release("app", &annotations, &format!("    image: {}/app:1.0.0\n", server.host()));
+        fs::write(folder.path().join("app.yaml"), text).unwrap();
+    };
+    write("");
+    let skipping = |config: &str| {
+        let config = std::sync::Arc::new(RepositoryConfig::parse(config).unwrap());
+        let skip = ignored(config, RepositoryDecisions::default(), BTreeMap::new(), now());
+        ScanOptions { explain: true, skip, ..ScanOptions::new(now()) }
+    };
+    let found = async |options: &ScanOptions| run(folder.path(), options).await.findings.remove(0);
+    let tag = |finding: &Finding| finding.latest.as_ref().map(|latest| latest.tag.clone());
+
+    assert!(skipping("").skip.is_none());
+    let all = found(&skipping("")).await;
+    assert_eq!((all.status, tag(&all)), (Some(Status::Update), Some("2.0.0".into())));
+    let minor = found(&skipping("ignore: [{levels: [major], reason: by hand}]")).await;
+    assert_eq!((minor.status, tag(&minor)), (Some(Status::Update), Some("1.1.0".into())));
+    let ignored = minor.reasons.iter().find(|reason| reason.verdict == Verdict::Ignored).unwrap();
+    assert_eq!(ignored.tag, "2.0.0");
+    assert!(ignored.message.ends_with(": by hand"), "{}", ignored.message);
+    let nothing = found(&skipping("ignore: [{container: chart-image}]")).await;
+    assert_eq!(nothing.status, Some(Status::Current), "the current tag is never left out: {:?}", nothing.message);
+    assert!(nothing.message.unwrap().contains("ignored are 2 tags"));
+
+    // A minimum age of the repository holds where the container has none of its own (S6.7).
+    let age = |hours| {
+        let min_age = Some(jiff::SignedDuration::from_hours(hours));
+        let now = "2025-03-02T00:00:00Z".parse().unwrap();
+        ScanOptions { min_age, ..ScanOptions::new(now) }
+    };
+    assert_eq!(tag(&found(&age(24)).await), Some("2.0.0".into()));
+    assert_eq!(tag(&found(&age(25)).await), Some("1.1.0".into()));
+    write("    leadsman.dev/min-age.chart-image: 1h\n");
+    assert_eq!(tag(&found(&age(25)).await), Some("2.0.0".into()));
 }
 
 #[tokio::test]

@@ -105,8 +105,7 @@ fn delivery(kind: HookKind) -> (Vec<(&'static str, &'static str)>, Vec<u8>) {
 }
 
 async fn deliver(server: &Running, kind: HookKind, proof: Option<(&str, &str)>, body: &[u8]) -> Reply {
-    let (mut headers, _) = delivery(kind);
-    let mut all: Vec<(&str, &str)> = headers.drain(..).collect();
+    let mut all: Vec<(&str, &str)> = delivery(kind).0;
     all.extend(proof);
     server.post(kind.row().route, &all, body).await
 }

@@ -344,7 +344,7 @@ impl Http {
             let Some(next) = redirect_target(&url, reply.status, &reply.headers, call.method == Method::GET) else {
                 return Ok(reply);
             };
-            url = next.map_err(|message| (ErrorKind::Protocol, message))?;
+            url = next?;
         }
         Err((ErrorKind::Protocol, format!("more than {MAX_REDIRECTS} redirects in a row")))
     }
@@ -360,7 +360,12 @@ impl Http {
         }
         let started = Instant::now();
         let mut answer = Unanswered { http: self, call, started, status: None };
-        let response = request.send().await.map_err(|error| (ErrorKind::Unavailable, transport_message(&error)))?;
+        let response = request.send().await.map_err(|error| {
+            let message = transport_message(&error);
+            // The only error of sending that is about what was answered, and the one place that tells is its text.
+            let is_junk = message.ends_with(" parsed") || message.ends_with("too large");
+            (if is_junk { ErrorKind::Protocol } else { ErrorKind::Unavailable }, message)
+        })?;
         answer.status = Some(response.status().as_u16());
         read(response, call.limit).await
     }
@@ -417,7 +422,12 @@ async fn read(mut response: reqwest::Response, limit: usize) -> Result<Reply, (E
 
 /// Where an answer sends us, if it does. A request that writes goes on only where the answer says that nothing was done
 /// and the same is to be sent again (307, 308).
-fn redirect_target(url: &Url, status: StatusCode, headers: &HeaderMap, reads: bool) -> Option<Result<Url, String>> {
+fn redirect_target(
+    url: &Url,
+    status: StatusCode,
+    headers: &HeaderMap,
+    reads: bool,
+) -> Option<Result<Url, (ErrorKind, String)>> {
     let may_follow = match status.as_u16() {
         307 | 308 => true,
         301..=303 => reads,
@@ -425,15 +435,18 @@ fn redirect_target(url: &Url, status: StatusCode, headers: &HeaderMap, reads: bo
     };
     let target = headers.get(LOCATION).and_then(|value| value.to_str().ok()).and_then(|text| url.join(text).ok());
     Some(match target {
-        None => Err("a redirect leads to an address that cannot be read".into()),
-        Some(_) if !may_follow => Err(format!(
-            "it answers with a redirect ({status}) to something that writes; set the forge's `url` to the address it has"
-        )),
-        Some(target) if target.origin() != url.origin() => Err(format!(
-            "a redirect leads to another host (`{}`), where the token must not go; set the forge's `url` to the address \
-             that it calls its own",
-            printable(&host_of(&target), 100)
-        )),
+        None => Err((ErrorKind::Protocol, "a redirect leads to an address that cannot be read".into())),
+        Some(target) if target.origin() != url.origin() => {
+            let host = printable(&host_of(&target), 100);
+            let message = format!(
+                "a redirect leads to another host (`{host}`), where the token must not go; set the forge's `url` to the \
+                 address that it calls its own"
+            );
+            Err((ErrorKind::Protocol, message))
+        }
+        Some(_) if !may_follow => {
+            Err((ErrorKind::Conflict, "it has moved, such as by a new name; read it again before it is changed".into()))
+        }
         Some(mut target) => {
             let _ = target.set_username("");
             let _ = target.set_password(None);

@@ -1,7 +1,7 @@
 //! A repository of a forge on local disk: shallow, bare, and a cache that may be deleted at any time.
 //!
 //! Owns the folders of mirrors. Fetches the base branch and the branches below `leadsman/`, with as much of their
-//! history as decisions need ([`DEPTH`]), and hands out the repository for reading files and building commits. Pushes
+//! history as decisions need, and hands out the repository for reading files and building commits. Pushes
 //! nothing ([`super::push`]) and decides nothing. All of it blocks: callers give it a thread of its own.
 //!
 //! Invariants: what [`Mirror::fetch`] returns is what the forge said in that call, and all of it can be read; a mirror
@@ -350,8 +350,9 @@ impl Mirror {
         Some(Fetched { base, branches: ours.collect() })
     }
 
-    /// That every head can be read with its tree.
+    /// That every head can be read with its tree, and where history ends.
     fn check(&self, repository: &gix::Repository, fetched: &Fetched) -> Result<(), MirrorError> {
+        repository.shallow_commits().map_err(|error| self.disk("read", &error))?;
         for id in fetched.branches.values().chain([&fetched.base]) {
             if !is_whole(repository, *id) {
                 return Err(self.disk("read", &format!("commit `{id}` or its tree is missing")));

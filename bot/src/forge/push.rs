@@ -48,7 +48,7 @@ const KEPT: [&str; 9] = [
 pub enum PushOutcome {
     /// It is where it should go.
     Moved,
-    /// It was not where it was seen to be: somebody pushed.
+    /// It was not where it was seen to be: somebody pushed, or deleted it. A fetch tells.
     Stale,
     /// The forge does not allow it, such as on a protected branch. With what it said.
     Refused(String),
@@ -64,25 +64,15 @@ pub enum PushOutcome {
 /// forge does not answer in time, or git is not installed. What was under way may have taken effect.
 pub async fn push(git_dir: &Path, remote: &Remote, moves: &[BranchMove]) -> Answer<Vec<PushOutcome>> {
     remote.check("push to")?;
-    let mut outcomes: Vec<Option<PushOutcome>> = vec![None; moves.len()];
-    // A deletion of what is gone fails the whole push it is part of, so each goes alone.
-    let (updates, deletions): (Vec<_>, Vec<_>) = (0..moves.len()).partition(|index| moves[*index].to.is_some());
-    for chunk in updates.chunks(AT_ONCE).chain(deletions.chunks(1)) {
-        let chunk_moves: Vec<&BranchMove> = chunk.iter().map(|index| &moves[*index]).collect();
-        let said = run(git_dir, remote, &chunk_moves).await?;
+    let mut outcomes = Vec::with_capacity(moves.len());
+    for chunk in moves.chunks(AT_ONCE) {
+        let said = run(git_dir, remote, chunk).await?;
         let mut told = outcomes_of(&said);
-        for index in chunk {
-            let branch = &moves[*index].branch;
-            outcomes[*index] = Some(match told.remove(branch) {
-                Some(outcome) => outcome,
-                None if moves[*index].to.is_none() && said.errors.contains("remote ref does not exist") => {
-                    PushOutcome::Moved
-                }
-                None => return Err(explain(remote, &said)),
-            });
+        for BranchMove { branch, .. } in chunk {
+            outcomes.push(told.remove(branch).ok_or_else(|| explain(remote, &said))?);
         }
     }
-    Ok(outcomes.into_iter().flatten().collect())
+    Ok(outcomes)
 }
 
 /// What git printed.
@@ -92,7 +82,7 @@ struct Said {
     errors: String,
 }
 
-async fn run(git_dir: &Path, remote: &Remote, moves: &[&BranchMove]) -> Answer<Said> {
+async fn run(git_dir: &Path, remote: &Remote, moves: &[BranchMove]) -> Answer<Said> {
     let fail = |kind, message: &str| remote.error(kind, "push to", message);
     let secret = Secret::new(remote.token.expose_secret().trim()).map_err(|error| {
         fail(ErrorKind::Unavailable, &format!("no private folder could be made for the token: {error}"))
@@ -166,7 +156,7 @@ async fn read(pipe: Option<impl AsyncRead + Unpin>) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&kept).into_owned())
 }
 
-fn arguments(git_dir: &Path, remote: &Remote, moves: &[&BranchMove]) -> Vec<String> {
+fn arguments(git_dir: &Path, remote: &Remote, moves: &[BranchMove]) -> Vec<String> {
     let mut arguments = vec![format!("--git-dir={}", git_dir.display())];
     let mut set = |setting: &str| arguments.extend(["-c".to_owned(), setting.to_owned()]);
     for setting in [

@@ -213,6 +213,7 @@ fn explanation(reasons: &[ReasonView], look: Look) -> String {
             Verdict::Downgrade
             | Verdict::Variant
             | Verdict::TooYoung
+            | Verdict::Ignored
             | Verdict::NoNumber
             | Verdict::NoVersion
             | Verdict::NoText

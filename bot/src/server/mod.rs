@@ -9,7 +9,6 @@
 //! those of webhooks may hold a secret.
 
 use std::convert::Infallible;
-use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -147,11 +146,8 @@ impl Server {
     }
 
     /// Serves until `shutdown` is ready; then accepts nothing more, says at `/readyz` that it ends, and gives open
-    /// requests 20 seconds.
-    ///
-    /// # Errors
-    /// None today; a connection that fails ends alone.
-    pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+    /// requests 20 seconds. A connection that fails ends alone.
+    pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         let Self { router, metrics, ending } = self;
         let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let graceful = GracefulShutdown::new();
@@ -203,7 +199,6 @@ impl Server {
         if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
             tracing::warn!(seconds = GRACE.as_secs(), "requests were still open when the time to end was over");
         }
-        Ok(())
     }
 }
 

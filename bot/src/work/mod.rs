@@ -10,6 +10,7 @@ pub mod decisions;
 pub mod deliver;
 pub mod explain;
 pub mod handler;
+pub mod ignored;
 pub mod list_image;
 pub mod look;
 pub mod pass;

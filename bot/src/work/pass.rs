@@ -14,6 +14,7 @@ use crate::pulls::Wishes;
 use crate::render::{Renderer, Voice};
 use crate::store::{Store, StoreError};
 use crate::work::decisions;
+use crate::work::ignored::ignored;
 use crate::work::recognise::recognise;
 use crate::work::reconcile_pulls::{ReconcileError, Reconciled, Scanned, reconcile_pulls};
 use crate::work::scan_repository::ScannedCommit;
@@ -93,8 +94,12 @@ pub async fn scan(look: Look<'_>) -> Result<(ScannedCommit, Option<Arc<Repositor
         (CommitFiles::list(&objects, base.id)?, configuration(&objects, base)?)
     };
     let min_age = config.as_ref().and_then(|config| config.minimum_age).and_then(|age| age.duration().try_into().ok());
-    let options = ScanOptions { min_age: min_age.or(options.min_age), ..options.clone() };
     let now = options.now;
+    let people = decisions::read(store, place.identity(), now).await?;
+    let known = store.pulls(place.identity(), &base.name).await?;
+    let by_key = known.into_iter().filter_map(|pull| Some((pull.key, people.pulls.get(&pull.number)?.clone())));
+    let skip = ignored(config.clone().unwrap_or_default(), people.repository.clone(), by_key.collect(), now);
+    let options = ScanOptions { min_age: min_age.or(options.min_age), skip, ..options.clone() };
     let sights = store.sights().await?;
     let sources = Sources { sights: Some(&sights), ..sources };
     let commit = ScannedCommit::scan(files, sources, options, progress).await;
@@ -133,7 +138,10 @@ pub async fn pass(look: Look<'_>) -> Result<Pass, PassError> {
 }
 
 /// The configuration at the root of the base; none where there is no such file.
-fn configuration(objects: &gix::Repository, base: &BaseBranch) -> Result<Option<Arc<RepositoryConfig>>, PassError> {
+///
+/// # Errors
+/// [`PassError::Config`] where it cannot be read or used.
+pub fn configuration(objects: &gix::Repository, base: &BaseBranch) -> Result<Option<Arc<RepositoryConfig>>, PassError> {
     let fault = |message: String| PassError::Config(vec![ConfigError { line: 1, column: 1, message }]);
     let blob = objects
         .find_commit(base.id)

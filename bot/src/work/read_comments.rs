@@ -22,6 +22,7 @@ pub async fn read_comments(service: &Service, key: &str) -> Result<Next, Failure
     if service.store.pull_of_forge_number(repository, number).await?.is_none() {
         return Ok(Next::Done);
     }
+    service.know_config(watched).await?;
     let grammar = service.grammar(watched);
     let me = service.myself(watched).await?;
     let after = service.store.comment_cursor(repository, number).await?;

@@ -62,6 +62,7 @@ pub async fn run_command(service: &Service, claim: &Claim) -> Result<Next, Failu
         return Ok(Next::Done);
     };
     let Some((pull, _)) = service.store.pull(repository, number).await? else { return Ok(Next::Done) };
+    service.know_config(watched).await?;
     let grammar = service.grammar(watched);
     let run = Run { service, watched, thread, pull, line: &line, grammar: &grammar, claim };
     if progress == Progress::Waiting {

@@ -179,6 +179,7 @@ fn passed_over(finding: &Finding, latest: &Latest) -> Vec<PassedOver> {
         .iter()
         .filter(|reason| match reason.verdict {
             Verdict::Filter => is_higher(&reason.tag, &latest.tag),
+            Verdict::Ignored => is_higher(&reason.tag, &latest.tag),
             Verdict::Variant | Verdict::TooYoung | Verdict::Unavailable => true,
             Verdict::Selected
             | Verdict::Current

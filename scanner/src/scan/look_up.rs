@@ -11,10 +11,10 @@ use std::sync::Arc;
 
 use super::sights::Seen;
 use super::{Finding, Latest, Progress, ScanOptions, Sources};
-use crate::choose::{Candidate, Choice, Created, Current, Order, Policy, choose, shortlist};
+use crate::choose::{Candidate, Choice, Created, Current, Order, Policy, Reason, choose, shortlist};
 use crate::reference::ImageName;
 use crate::registry::{Platform, RegistryError, TagList, TagLook, TagTime};
-use crate::status::{Flag, Status};
+use crate::status::{Flag, Status, Verdict};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
 /// Images in the air at once. Each host has its own, lower limit; this one keeps several hosts busy.
@@ -84,7 +84,7 @@ struct Decision {
     flags: Vec<Flag>,
     message: Option<String>,
     latest: Option<Latest>,
-    reasons: Vec<crate::choose::Reason>,
+    reasons: Vec<Reason>,
 }
 
 impl Decision {
@@ -127,7 +127,8 @@ impl Image<'_> {
                 return members.iter().map(|member| (*member, fault())).collect();
             }
         };
-        let needs_times = members.iter().any(|member| findings[*member].container.steering.policy.needs_times());
+        let needs_times = self.options.min_age.is_some()
+            || members.iter().any(|member| findings[*member].container.steering.policy.needs_times());
         let sights = self.sources.sights.filter(|_| needs_times);
         // All tags are noted, whatever the filters: what a wider filter takes tomorrow is not new then.
         let seen = sights.and_then(|sights| sights.see(self.name, list.iter(), self.options.now));
@@ -153,15 +154,20 @@ impl Image<'_> {
         let Some(tag) = container.tag.as_deref() else {
             return Ok(Decision::fault(Status::Untagged, "the image has no tag".into()));
         };
-        let policy = match &container.steering.policy {
-            policy if seen.is_some() => Cow::Owned(Policy { first_seen_stands_in: true, ..policy.clone() }),
-            policy => Cow::Borrowed(policy),
-        };
+        let mut policy = Cow::Borrowed(&container.steering.policy);
+        if seen.is_some() {
+            policy.to_mut().first_seen_stands_in = true;
+        }
+        if let (None, Some(min_age)) = (policy.min_age, self.options.min_age) {
+            policy.to_mut().min_age = Some(min_age);
+        }
+        let (list, skipped) = self.wanted(finding, list);
+        let list = &list[..];
         let (policy, seen) = (&*policy, seen.filter(|_| policy.needs_times()));
         let platform = container.steering.platform.as_ref().unwrap_or(&self.options.platform);
         let mut times = Times::new();
         if policy.needs_times() {
-            let short = shortlist(policy, tag, list.iter());
+            let short = shortlist(policy, tag, list.iter().copied());
             let unseen = short.iter().filter(|tag| !self.sources.times.knows(self.name, tag)).count();
             if unseen > self.options.max_timed_tags {
                 return Ok(Decision::fault(Status::TooManyTags, too_many(unseen, self.options.max_timed_tags)));
@@ -178,20 +184,48 @@ impl Image<'_> {
             let choice = self.choose(policy, tag, list, &times, seen);
             // The winner's digest must be certain; one that moved may win no longer.
             if let Some(selected) = choice.selected.as_deref().filter(|_| policy.needs_times())
-                && let Some(selected) = list.iter().find(|tag| *tag == selected)
+                && let Some(selected) = list.iter().find(|tag| **tag == selected)
             {
                 let look = self.confirm(selected, platform).await?;
                 if times.insert(selected, look.clone()).is_some_and(|before| before != look) {
                     continue;
                 }
             }
-            return self.finish(finding, choice, &times, platform).await;
+            let mut decision = self.finish(finding, choice, &times, platform).await?;
+            if !skipped.is_empty() && matches!(decision.status, Status::Current | Status::NoMatch) {
+                let reason = || format!("ignored are {} tags, such as `{}`", skipped.len(), skipped[0].tag);
+                decision.message = decision.message.or_else(|| Some(reason()));
+            }
+            if self.options.explain {
+                decision.reasons.extend(skipped);
+            }
+            return Ok(decision);
         }
     }
 
-    fn choose(self, policy: &Policy, tag: &str, list: &TagList, times: &Times<'_>, seen: Option<&Seen>) -> Choice {
+    /// The tags that people may want, and the others with their reasons. The current tag always stays (S6.9).
+    fn wanted<'t>(self, finding: &Finding, list: &'t TagList) -> (Vec<&'t str>, Vec<Reason>) {
+        let Some(skip) = &self.options.skip else { return (list.iter().collect(), Vec::new()) };
+        let container = &finding.container;
+        let mut skipped = Vec::new();
+        let wanted = list
+            .iter()
+            .filter(|tag| {
+                if container.tag.as_deref() == Some(tag) || container.steering.policy.filter.judge(tag, None).is_err() {
+                    return true;
+                }
+                let Some(message) = skip.why(&finding.file, container, tag) else { return true };
+                skipped.push(Reason { tag: (*tag).to_owned(), verdict: Verdict::Ignored, message });
+                false
+            })
+            .collect();
+        (wanted, skipped)
+    }
+
+    fn choose(self, policy: &Policy, tag: &str, list: &[&str], times: &Times<'_>, seen: Option<&Seen>) -> Choice {
         let created = |tag| times.get(tag).map_or(Created::NotAsked, created);
-        let candidates: Vec<Candidate<'_>> = list.iter().map(|tag| candidate(tag, created(tag), seen)).collect();
+        let candidates: Vec<Candidate<'_>> =
+            list.iter().copied().map(|tag| candidate(tag, created(tag), seen)).collect();
         let first_seen = seen.and_then(|seen| seen.of(tag).0);
         let current = Current { tag, created: created(tag), first_seen };
         choose(policy, &current, &candidates, self.options.now, self.options.explain)

@@ -11,6 +11,7 @@ mod look_up;
 mod read;
 mod sights;
 
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -49,10 +50,37 @@ pub struct ScanOptions {
     pub max_timed_tags: usize,
     /// Whose creation time counts in an image of many platforms, where a container names none (S6.2).
     pub platform: Platform,
-    /// The least age of an image where a container names none (S6.7).
+    /// How old a tag must be, for containers whose annotations do not say (S6.7).
     pub min_age: Option<SignedDuration>,
+    /// Which tags people do not want (S6.9).
+    pub skip: Option<Skip>,
     /// The time that counts as now.
     pub now: Timestamp,
+}
+
+/// Says of a tag of a container why people do not want it; none where nothing speaks against it (S6.9).
+#[derive(Clone)]
+pub struct Skip(Arc<Unwanted>);
+
+type Unwanted = dyn Fn(&str, &Container, &str) -> Option<String> + Send + Sync;
+
+impl Skip {
+    /// By this function of the file, the container and the tag.
+    pub fn new(unwanted: impl Fn(&str, &Container, &str) -> Option<String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(unwanted))
+    }
+
+    /// Why this tag is not wanted in this container of this file.
+    #[must_use]
+    pub fn why(&self, file: &str, container: &Container, tag: &str) -> Option<String> {
+        (self.0)(file, container, tag)
+    }
+}
+
+impl fmt::Debug for Skip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Skip")
+    }
 }
 
 /// How far a scan goes to find newer tags.
@@ -188,6 +216,7 @@ impl ScanOptions {
             max_timed_tags: 500,
             platform: Platform::default(),
             min_age: None,
+            skip: None,
             now,
         }
     }

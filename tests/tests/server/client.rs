@@ -105,7 +105,7 @@ impl Running {
             let shutdown = async move {
                 let _ = stopped.await;
             };
-            server.serve(listener, shutdown).await.unwrap();
+            server.serve(listener, shutdown).await;
         });
         Self { address, memory, stop: Some(stop), ended }
     }

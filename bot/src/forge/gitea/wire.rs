@@ -376,3 +376,55 @@ pub(super) struct HookConfig {
 pub(super) struct Made {
     pub(super) number: i64,
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_newest_review_with_an_opinion_counts() {
+        let review = |id: i64, user: i64, state: &str| {
+            let official = true;
+            json!({ "id": id, "user": { "id": user, "login": format!("u{user}") }, "state": state, "official": official })
+        };
+        let all = json!([
+            review(5, 1, "COMMENT"), review(1, 1, "REQUEST_CHANGES"), review(3, 1, "APPROVED"),
+            review(2, 2, "COMMENT"), review(4, 3, "PENDING"), review(6, 4, "REQUEST_REVIEW"),
+            { "id": 7, "user": null, "state": "REQUEST_REVIEW" },
+        ]);
+        let found = reviews(serde_json::from_value(all).unwrap());
+        let told: Vec<_> = found.iter().map(|review| (review.author.id, review.opinion, review.counts)).collect();
+        assert_eq!(told, [(1, Opinion::Approved, true), (2, Opinion::Commented, false)]);
+    }
+
+    #[test]
+    fn permissions_are_of_the_number_and_in_our_words_c2() {
+        let person = Person { id: 7, login: "x".into() };
+        for (said, permission) in [
+            ("none", Permission::None),
+            ("read", Permission::Read),
+            ("write", Permission::Write),
+            ("admin", Permission::Admin),
+            ("owner", Permission::Admin),
+            ("god", Permission::None),
+        ] {
+            let of = |id: i64| {
+                let answer = json!({ "permission": said, "user": { "id": id, "login": "x" } });
+                serde_json::from_value::<Collaborator>(answer).unwrap().permission_of(&person)
+            };
+            assert_eq!((of(7), of(8)), (permission, Permission::None), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_state_that_is_not_known_does_not_pass_c3_2() {
+        let status = |id: i64, state: &str| json!({ "id": id, "status": state, "context": "ci", "updated_at": "2026-01-02T03:04:05Z" });
+        let told = |all: serde_json::Value| checks(serde_json::from_value(all).unwrap())[0].state;
+        assert_eq!(told(json!([status(1, "brand-new")])), CheckState::Pending);
+        // In whatever order they come, the newest is told.
+        assert_eq!(told(json!([status(1, "success"), status(2, "failure")])), CheckState::Failure);
+        assert_eq!(told(json!([status(2, "failure"), status(1, "success")])), CheckState::Failure);
+    }
+}

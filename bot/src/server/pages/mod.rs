@@ -43,7 +43,8 @@ const PIN: usize = 12;
 #[error("cannot read what the page shows: {0}")]
 pub struct ViewError(pub String);
 
-/// Who knows what pages show.
+/// Who knows what pages show. A repository's name is what somebody wrote into an address: it is looked up among those
+/// that are watched, and nothing is opened by it.
 #[async_trait]
 pub trait Views: Send + Sync {
     /// The repositories that the viewer may see.
@@ -341,15 +342,15 @@ impl<T: serde::de::DeserializeOwned> FromRequest<Arc<Pages>> for Ours<T> {
 
     async fn from_request(request: Request, pages: &Arc<Pages>) -> Result<Self, Response> {
         let refuse =
-            |status, message: &str| Err(pages.problem(Viewer::Public, Problem { status, message: message.to_owned() }));
+            |status, message: &str| pages.problem(Viewer::Public, Problem { status, message: message.to_owned() });
         if !access::is_same_origin(request.headers()) {
-            return refuse(StatusCode::FORBIDDEN, "this form was not sent from a page of this server");
+            return Err(refuse(StatusCode::FORBIDDEN, "this form was not sent from a page of this server"));
         }
         match Form::<T>::from_request(request, pages).await {
             Ok(Form(form)) => Ok(Self(form)),
             Err(rejection) => {
                 let status = rejection.into_response().status();
-                refuse(status, "the form is too large, or a field is missing; load the page again")
+                Err(refuse(status, "the form is too large, or a field is missing; load the page again"))
             }
         }
     }

@@ -1,16 +1,21 @@
 //! The contract of a forge, held by the client for Gitea against a real Gitea.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails should end")]
+
+mod calls;
+mod git;
+mod hostile;
+mod merging;
+mod refusals;
+
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use gix::ObjectId;
 use leadsman::forge::gitea::Gitea as Client;
 use leadsman::forge::http::{HttpOptions, Observer, Sent};
-use leadsman::forge::{
-    CheckState, Conversation, ErrorKind, Forge, Hooks, Issues, MergeAnswer, MergeMethod, Mergeable, Merging, NewPull,
-    Opinion, Permission, Person, PullEdit, PullState, Pulls, Reaction, Repositories, RepositoryName,
-};
+use leadsman::forge::{ForgePull, Mergeable, NewPull, Person, Pulls, RepositoryName};
 use leadsman_tests::gitea::{Account, Gitea};
-use serde_json::{Value, json};
 
 /// Every request that a client has sent.
 #[derive(Debug, Default)]
@@ -74,32 +79,13 @@ fn new_pull(title: &str, body: &str, labels: &[&str]) -> NewPull {
 }
 
 /// Asks until the forge has worked out whether it can be merged.
-async fn settled(client: &Client, repository: &RepositoryName, number: i64) {
-    for _ in 0..200 {
-        if client.pull(repository, number).await.unwrap().mergeable == Mergeable::Yes {
-            return;
+async fn settled(client: &Client, repository: &RepositoryName, number: i64) -> ForgePull {
+    for _ in 0..400 {
+        let pull = client.pull(repository, number).await.unwrap();
+        if pull.mergeable == Mergeable::Yes {
+            return pull;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+        tokio::time::sleep(Duration::from_millis(25)).await;
     }
     panic!("{number} of {repository} does not become mergeable");
-}
-
-#[tokio::test]
-async fn a_repository_and_the_bot_are_told_in_one_call_each() {
-    let server = Gitea::shared();
-    let (client, sent) = client(&server);
-    let full = server.repository("told", &[("a.yaml", "x: 1\n")]);
-    let info = client.repository(&name(&full)).await.unwrap();
-    assert_eq!((info.name.0.as_str(), info.default_branch.as_str()), (full.as_str(), "main"));
-    assert_eq!((info.archived, info.empty), (false, false));
-    assert_eq!((info.clone_url, info.url), (server.clone_url(&full), format!("{}/{full}", server.url())));
-    assert_eq!(client.myself().await.unwrap(), person(&server.bot));
-    assert_eq!(sent.take(), ["GET repos 200", "GET user 200"]);
-    assert_eq!((client.host(), client.capabilities().name), (server.address.to_string().as_str(), "Gitea"));
-
-    let empty = server.empty_repository("without-a-commit");
-    let info = client.repository(&name(&empty)).await.unwrap();
-    assert!(info.empty && !info.archived);
-    server.call(&server.admin, "PATCH", &format!("/repos/{full}"), &json!({ "archived": true }));
-    assert!(client.repository(&name(&full)).await.unwrap().archived);
 }
