@@ -19,6 +19,7 @@ use crate::merge::decide::{
 use crate::merge::reason::Reason;
 use crate::pulls::{Pull, State};
 use crate::render::comments::{Answer, CommentKey};
+use crate::server::metrics::{self, MergeOutcome};
 use crate::store::history::Event;
 use crate::store::merges::MergeRequest;
 use crate::store::repositories::ConfigState;
@@ -112,6 +113,10 @@ pub async fn try_merge(service: &Service, claim: &Claim) -> Result<Next, Failure
         }
         Verdict::Drop(reason) => {
             asked.note("dropped", &reason.words()).await?;
+            metrics::merge(match reason {
+                Reason::Expired { .. } => MergeOutcome::Expired,
+                _ => MergeOutcome::Dropped,
+            });
             if *reason != Reason::AlreadyMerged {
                 asked.say(&Answer::Dropped(reason)).await?;
             }
@@ -162,6 +167,7 @@ async fn merged(
     notes: &[Note],
 ) -> Result<Next, Failure> {
     let Asked { service, watched, row, .. } = *asked;
+    metrics::merge(MergeOutcome::Merged);
     asked.note("merged", &format!("asked for by `{}`", row.by.login)).await?;
     let base = gathered.pull.base.as_str();
     asked.say(&Answer::Merged { head, base, method, commit: None, notes }).await?;
