@@ -275,7 +275,13 @@ pub async fn gather(
     });
     let seen = store.heads_seen(&watched.key, number).await?;
     let head_since = seen.iter().find(|seen| seen.id == pull.head).map_or(pull.updated_at, |seen| seen.first_seen_at);
-    let head_of_base = store.repository(&watched.key).await?.and_then(|row| row.head);
+    let row = store.repository(&watched.key).await?;
+    // What the repository asks for is not known, so the most careful reading holds.
+    let misconfigured = row.as_ref().and_then(|row| match &row.config {
+        ConfigState::Invalid(why) => Some(why.clone()),
+        _ => None,
+    });
+    let head_of_base = row.and_then(|row| row.head);
     let behind = known.heads.get(&pull.head).is_none_or(|head| Some(head.base) != head_of_base);
     let images = images(service, &known).await;
     let ours: BTreeMap<_, _> = known.heads.clone();
@@ -294,6 +300,7 @@ pub async fn gather(
         standing,
         hold: hold.as_ref(),
         pause: pause.as_ref(),
+        misconfigured: misconfigured.as_deref(),
         images: &images,
         attempt: attempt.as_ref(),
         config: &config,
