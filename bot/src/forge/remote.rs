@@ -3,7 +3,7 @@
 //! Owns how branches move there: by the real `git push` with a lease on the head that the decision saw. Decides nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -15,6 +15,12 @@ use super::place::{BaseBranch, Branches, ByBranch, Place};
 use super::push::{PushOutcome, push};
 use super::{Answer, BranchMove, ErrorKind, Forge, ForgeError, ForgePull, NewPull, PullEdit, RepositoryName};
 use crate::plan::hex;
+
+/// Where the mirror of the repository `key` is, below the folder of all mirrors.
+#[must_use]
+pub fn mirror_folder(folder: &Path, key: &str) -> PathBuf {
+    folder.join(&hex(&Sha256::digest(key))[..32])
+}
 
 /// A repository that was fetched just now.
 pub struct Mirrored {
@@ -40,7 +46,7 @@ impl Mirrored {
         remote: Remote,
         base: &str,
     ) -> Result<Self, MirrorError> {
-        let folder = folder.join(&hex(&Sha256::digest(key))[..32]);
+        let folder = mirror_folder(folder, key);
         let wanted = base.to_owned();
         let (doing, host) = (format!("fetch {name}"), forge.host().to_owned());
         let fetched = tokio::task::spawn_blocking(move || {

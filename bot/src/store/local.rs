@@ -1,10 +1,13 @@
 //! What a forge would keep of repositories on this machine: pull requests as people see them, talk, commit statuses.
 
+use std::collections::BTreeMap;
+
 use gix::ObjectId;
 use jiff::Timestamp;
 use sqlx::Row;
 
 use super::pulls::object_id;
+use super::work::{Ask, ask};
 use super::{Store, StoreError, sql, time};
 use crate::forge::{Check, CheckState, Comment, Person};
 use crate::pulls::State;
@@ -127,6 +130,21 @@ impl Store {
     /// # Errors
     /// Where the database cannot be written.
     pub async fn add_local_comment(&self, new: NewComment<'_>, now: Timestamp) -> Result<Comment, StoreError> {
+        self.say_locally(new, &[], now).await
+    }
+
+    /// Keeps a comment, asks for work on it, all or nothing, and returns the comment.
+    ///
+    /// # Errors
+    /// Where the database cannot be written; then nothing was kept or asked for.
+    pub async fn say_locally(
+        &self,
+        new: NewComment<'_>,
+        asks: &[Ask],
+        now: Timestamp,
+    ) -> Result<Comment, StoreError> {
+        let what = "write a comment to";
+        let mut transaction = self.begin(what).await?;
         let id = sqlx::query(
             "INSERT INTO local_comments (repository, number, by_id, by_login, body, created_at, updated_at) \
              VALUES ($1, $2, $3, $4, $5, $6, $6) RETURNING id",
@@ -137,11 +155,37 @@ impl Store {
         .bind(&new.author.login)
         .bind(new.body)
         .bind(now.as_millisecond())
-        .fetch_one(&self.writer)
+        .fetch_one(&mut *transaction)
         .await
-        .map_err(sql("write a comment to"))?
+        .map_err(sql(what))?
         .get(0);
+        ask(&mut transaction, asks, now).await.map_err(sql(what))?;
+        transaction.commit().await.map_err(sql(what))?;
+        if !asks.is_empty() {
+            self.asked.notify_one();
+        }
         Ok(Comment { id, author: new.author.clone(), body: new.body.into(), created_at: now, updated_at: now })
+    }
+
+    /// The bot's reactions to comments on a pull request, by comment, as they were given.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn local_reactions(
+        &self,
+        repository: &str,
+        number: i64,
+    ) -> Result<BTreeMap<i64, Vec<String>>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT id, reactions FROM local_comments WHERE repository = $1 AND number = $2 AND reactions <> ''",
+        )
+        .bind(repository)
+        .bind(number)
+        .fetch_all(&self.readers)
+        .await
+        .map_err(sql("read reactions from"))?;
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect();
+        Ok(rows.iter().map(|row| (row.get(0), words(row.get(1)))).collect())
     }
 
     /// Changes a comment, or deletes it where there is no text.

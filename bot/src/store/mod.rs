@@ -21,6 +21,8 @@
 //! | [`merges`] | merges that were asked for |
 //! | [`history`] | what was decided and why |
 //! | [`local`] | what a forge would keep of repositories on this machine |
+//! | [`problems`] | what the last scan of each repository found to be wrong |
+//! | [`shown`] | what only pages ask for |
 //! | [`lock`] | the lock on the data folder |
 //!
 //! Where both occur, `number` is our number of a pull request and `thread` the forge's number of a pull request or an
@@ -31,7 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sqlx::SqlSafeStr;
+use sqlx::{Row, SqlSafeStr};
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use thiserror::Error;
@@ -47,8 +49,10 @@ pub mod inbox;
 pub mod local;
 pub mod lock;
 pub mod merges;
+pub mod problems;
 pub mod pulls;
 pub mod repositories;
+pub mod shown;
 pub mod sights;
 pub mod work;
 
@@ -85,6 +89,7 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
     migration!(4, "0004", "people"),
     migration!(5, "0005", "repositories"),
     migration!(10, "0010", "local"),
+    migration!(11, "0011", "problems"),
 ];
 
 /// Why the store cannot be used.
@@ -208,6 +213,18 @@ impl Store {
     pub async fn close(self) {
         self.readers.close().await;
         self.writer.close().await;
+    }
+
+    /// Asks the database for a row, and whether every migration of this version was made on it.
+    ///
+    /// # Errors
+    /// Where it does not answer.
+    pub async fn is_up_to_date(&self) -> Result<bool, StoreError> {
+        let row = sqlx::query("SELECT COUNT(*) FROM _sqlx_migrations WHERE success")
+            .fetch_one(&self.readers)
+            .await
+            .map_err(sql("read migrations from"))?;
+        Ok(usize::try_from(row.get::<i64, _>(0)) == Ok(MIGRATIONS.len()))
     }
 
     /// Begins to write. Whoever writes waits for nothing but the database until the commit.

@@ -169,6 +169,12 @@ impl Lane {
         Self(format!("repository {repository}"))
     }
 
+    /// The repository of the lane with this text; none where it is about something else.
+    #[must_use]
+    pub fn repository_of(lane: &str) -> Option<&str> {
+        lane.strip_prefix("repository ")
+    }
+
     /// Everything that asks for one image with one realm's credentials.
     #[must_use]
     pub fn image(realm: &str, image: &str) -> Self {
@@ -621,15 +627,29 @@ impl Store {
     /// # Errors
     /// Where the database cannot be read, or holds work of a kind that this version does not know.
     pub async fn work(&self, limit: u32, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
+        self.work_of(None, limit, now).await
+    }
+
+    /// The same of one lane, or of all.
+    ///
+    /// # Errors
+    /// As [`Store::work`].
+    pub async fn work_of(
+        &self,
+        lane: Option<&Lane>,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<Vec<Listed>, StoreError> {
         let rows = sqlx::query(
             "SELECT work.kind, work.key, lane, work.host, asked, attempts, work.last_error, done_at, \
              due_at, work.not_before, claimed_until, parked_at, COALESCE(hosts.not_before, 0) \
              FROM work LEFT JOIN hosts ON hosts.host = work.host \
-             WHERE due_at IS NOT NULL OR claimed_until IS NOT NULL \
+             WHERE (due_at IS NOT NULL OR claimed_until IS NOT NULL) AND ($2 IS NULL OR lane = $2) \
              ORDER BY CASE WHEN parked_at IS NOT NULL THEN 0 WHEN claimed_until IS NOT NULL THEN 1 ELSE 2 END, \
              priority, due_at, work.kind, work.key LIMIT $1",
         )
         .bind(i64::from(limit))
+        .bind(lane.map(Lane::as_str))
         .fetch_all(&self.readers)
         .await
         .map_err(sql("read work from"))?;

@@ -3,6 +3,7 @@
 //! A repository that rests (archived, empty, misconfigured) is told of on its page and looked at again as usual: that is
 //! no failure of the work.
 
+use leadsman_scanner::diagnostic::{Diagnostic, Level};
 use leadsman_scanner::scan::{Report, Sources};
 use leadsman_scanner::status::Status;
 
@@ -12,9 +13,11 @@ use super::queue::Failure;
 use super::reconcile_pulls::{ReconcileError, Reconciled};
 use super::scan_repository::ScannedCommit;
 use super::service::{Closed, Service, Site, Watched, numbered};
+use crate::plan::Key;
 use crate::pulls::Wishes;
 use crate::store::history::Event;
 use crate::store::images::Use;
+use crate::store::problems::Found;
 use crate::store::repositories::{self, ConfigState};
 use crate::store::work::{Ask, Kind, Next, Priority};
 
@@ -45,11 +48,11 @@ pub async fn look(service: &Service, watched: &Watched, wishes: &Wishes) -> Resu
     let site = match service.enter(watched).await {
         Ok(site) => site,
         Err(Closed::Failed(failure)) => {
-            service.store.keep_repository_error(&watched.key, Some(&told(&failure))).await?;
+            keep_closed(service, watched, &told(&failure)).await?;
             return Err(failure);
         }
         Err(Closed::Resting(why)) => {
-            service.store.keep_repository_error(&watched.key, Some(&why)).await?;
+            keep_closed(service, watched, &why).await?;
             return Ok(Looked::Resting(why));
         }
     };
@@ -119,17 +122,30 @@ fn told(failure: &Failure) -> String {
     }
 }
 
+/// Keeps why the repository could not be entered, though it may never have been.
+async fn keep_closed(service: &Service, watched: &Watched, why: &str) -> Result<(), Failure> {
+    if service.store.repository(&watched.key).await?.is_none() {
+        keep_row(service, watched, "", watched.base.as_deref().unwrap_or_default()).await?;
+    }
+    service.store.keep_repository_error(&watched.key, Some(why)).await?;
+    Ok(())
+}
+
 /// Keeps where the repository is.
 async fn keep_where(service: &Service, watched: &Watched, site: &Site) -> Result<(), Failure> {
+    keep_row(service, watched, &site.url, &site.base.name).await
+}
+
+async fn keep_row(service: &Service, watched: &Watched, url: &str, base: &str) -> Result<(), Failure> {
     let row = repositories::Watched {
         repository: watched.key.clone(),
         forge: watched.forge.capabilities().name.to_lowercase(),
         host: watched.forge.host().to_owned(),
         forge_id: None,
         name: watched.name.0.clone(),
-        url: site.url.clone(),
+        url: url.to_owned(),
         clone_url: String::new(),
-        base: site.base.name.clone(),
+        base: base.to_owned(),
     };
     service.store.watch(&row, service.now()).await?;
     Ok(())
@@ -141,6 +157,7 @@ async fn keep(service: &Service, watched: &Watched, site: &Site, done: &Pass) ->
     let state = if done.config.is_some() { ConfigState::Valid } else { ConfigState::None };
     store.scanned(&watched.key, site.base.id, &state, now).await?;
     service.keep_config(&watched.key, done.config.clone().unwrap_or_default());
+    store.keep_problems(&watched.key, done.report.summary.workloads, &problems(done), now).await?;
     let uses: Vec<Use> = used(&done.report);
     let changed = store.replace_uses(&watched.key, &uses).await?;
     let mut asks: Vec<Ask> =
@@ -174,6 +191,29 @@ async fn keep(service: &Service, watched: &Watched, site: &Site, done: &Pass) ->
         tracing::warn!(%error, "cannot keep creation times; the next process asks for them again");
     }
     Ok(())
+}
+
+/// What is wrong and can be mended: pull requests that failed, then files, then containers.
+fn problems(done: &Pass) -> Vec<Found> {
+    let pulls = done.pulls.iter().filter_map(|pull| {
+        let Key { path, workload } = &pull.key;
+        Some(Found { place: path.clone(), message: format!("`{workload}`: {}", pull.error.as_ref()?) })
+    });
+    let files = done.report.diagnostics.iter().filter(|diagnostic| diagnostic.level == Level::Error);
+    let files = files.map(|Diagnostic { file, line, message, hint, .. }| Found {
+        place: line.map_or_else(|| file.clone(), |line| format!("{file}:{line}")),
+        message: hint.as_ref().map_or_else(|| message.clone(), |hint| format!("{message}; {hint}")),
+    });
+    let containers = done.report.findings.iter().filter_map(|finding| {
+        let status = finding.status.filter(|status| status.is_failure())?;
+        let container = &finding.container;
+        let why = finding.message.as_ref().map_or(String::new(), |message| format!(": {message}"));
+        Some(Found {
+            place: format!("{}:{}", finding.file, container.line),
+            message: format!("`{}` in `{}`: {status}{why}", container.name, container.workload.id.as_str()),
+        })
+    });
+    pulls.chain(files).chain(containers).collect()
 }
 
 /// The images that automated workloads use.

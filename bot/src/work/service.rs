@@ -25,6 +25,12 @@ use crate::store::Store;
 use crate::store::work::{Ask, Kind, Lane, Priority};
 use crate::work::queue::Failure;
 
+/// Why an archived repository rests.
+pub const ARCHIVED: &str = "it is archived, so nothing can be proposed there";
+
+/// Why an empty repository rests.
+pub const EMPTY: &str = "it has no commit yet";
+
 /// A repository that is watched.
 pub struct Watched {
     /// What the store knows it by: `gitea.example.com/acme/fleet`, or the absolute path of its git folder.
@@ -200,10 +206,10 @@ impl Service {
                     Err(error) => return Err(Closed::Failed(error.into())),
                 };
                 if archived {
-                    return Err(Closed::Resting("it is archived, so nothing can be proposed there".into()));
+                    return Err(Closed::Resting(ARCHIVED.into()));
                 }
                 if empty {
-                    return Err(Closed::Resting("it has no commit yet".into()));
+                    return Err(Closed::Resting(EMPTY.into()));
                 }
                 let base = watched.base.clone().unwrap_or(default_branch);
                 let Watched { key, name, forge, .. } = watched;

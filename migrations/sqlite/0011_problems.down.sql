@@ -1,0 +1,2 @@
+ALTER TABLE repositories DROP COLUMN workloads;
+DROP TABLE problems;
