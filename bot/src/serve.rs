@@ -118,7 +118,8 @@ fn watched(
     for (local, base) in locals {
         let key = local.identity().to_owned();
         let name = RepositoryName(key.clone());
-        watched.insert(key.clone(), Watched { key, name, base, forge: Arc::clone(&forge), source: Source::Local(local) });
+        watched
+            .insert(key.clone(), Watched { key, name, base, forge: Arc::clone(&forge), source: Source::Local(local) });
     }
     let mut forges: BTreeMap<&str, Arc<Gitea>> = BTreeMap::new();
     for entry in &config.repositories {
@@ -210,11 +211,8 @@ pub async fn begin(service: &Service) -> Result<(), CliError> {
     let failed = |error: crate::store::StoreError| CliError::failed(error.to_string());
     let now = service.now();
     service.store.unpark_for_version(VERSION).await.map_err(failed)?;
-    let mut asks: Vec<Ask> = service
-        .watched
-        .values()
-        .map(|watched| service.ask_scan(watched, crate::store::work::Priority::Scan))
-        .collect();
+    let mut asks: Vec<Ask> =
+        service.watched.values().map(|watched| service.ask_scan(watched, crate::store::work::Priority::Scan)).collect();
     asks.push(Ask::new(Kind::Sweep, "store", Lane::service("sweep"), now));
     service.store.ask(&asks, now).await.map_err(failed)?;
     // What is no longer configured is not looked at again.

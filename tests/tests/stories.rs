@@ -108,12 +108,8 @@ impl World {
     /// Does everything that is due.
     async fn work(&self) -> Tally {
         let settings = Settings::new("story");
-        let workers = Workers::new(
-            Arc::clone(&self.service.store),
-            Worker(Arc::clone(&self.service)),
-            settings,
-            Arc::new(clock),
-        );
+        let workers =
+            Workers::new(Arc::clone(&self.service.store), Worker(Arc::clone(&self.service)), settings, Arc::new(clock));
         let tally = workers.run_until_idle().await.unwrap();
         for row in self.service.store.work(100, clock()).await.unwrap() {
             assert_eq!(row.last_error, None, "{row:?}");

@@ -137,12 +137,7 @@ impl Store {
     ///
     /// # Errors
     /// Where the database cannot be written; then nothing was kept or asked for.
-    pub async fn say_locally(
-        &self,
-        new: NewComment<'_>,
-        asks: &[Ask],
-        now: Timestamp,
-    ) -> Result<Comment, StoreError> {
+    pub async fn say_locally(&self, new: NewComment<'_>, asks: &[Ask], now: Timestamp) -> Result<Comment, StoreError> {
         let what = "write a comment to";
         let mut transaction = self.begin(what).await?;
         let id = sqlx::query(

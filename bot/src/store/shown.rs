@@ -106,9 +106,10 @@ impl Store {
     /// Where the database cannot be read or holds what we did not write.
     pub async fn shown_pulls(&self, repository: &str, open: u32, closed: u32) -> Result<Vec<ShownPull>, StoreError> {
         let mut pulls = Vec::new();
-        for (which, limit) in
-            [("state = 'open' ORDER BY number", open), ("state <> 'open' ORDER BY updated_at DESC, number DESC", closed)]
-        {
+        for (which, limit) in [
+            ("state = 'open' ORDER BY number", open),
+            ("state <> 'open' ORDER BY updated_at DESC, number DESC", closed),
+        ] {
             let text = format!("{PULL} WHERE repository = $1 AND forge_number IS NOT NULL AND {which} LIMIT $2");
             let rows = sqlx::query(sqlx::AssertSqlSafe(text))
                 .bind(repository)

@@ -634,12 +634,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::work`].
-    pub async fn work_of(
-        &self,
-        lane: Option<&Lane>,
-        limit: u32,
-        now: Timestamp,
-    ) -> Result<Vec<Listed>, StoreError> {
+    pub async fn work_of(&self, lane: Option<&Lane>, limit: u32, now: Timestamp) -> Result<Vec<Listed>, StoreError> {
         let rows = sqlx::query(
             "SELECT work.kind, work.key, lane, work.host, asked, attempts, work.last_error, done_at, \
              due_at, work.not_before, claimed_until, parked_at, COALESCE(hosts.not_before, 0) \
