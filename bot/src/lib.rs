@@ -7,6 +7,7 @@
 //! | [`commands`] | commands in comments: the words, and who may say them (pure) |
 //! | [`config`] | the configuration, its schema and where each value came from |
 //! | [`demo`] | a sample fleet and a sample registry |
+//! | [`desk`] | between the HTTP side and the service: deliveries, pages, what people ask for there |
 //! | [`doctor`] | checks of what a scan relies on |
 //! | [`forge`] | where pull requests live: a plain local repository, and Gitea with its mirrors and pushes |
 //! | [`merge`] | which head may be merged, and whether now (pure) |
@@ -27,6 +28,7 @@ pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod demo;
+pub mod desk;
 pub mod doctor;
 pub mod forge;
 pub mod merge;

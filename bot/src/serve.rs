@@ -224,3 +224,11 @@ pub async fn begin(service: &Service) -> Result<(), CliError> {
     }
     Ok(())
 }
+
+/// A number from 0 to 1, another one each time: spreads what many would do at once, and decides nothing.
+#[must_use]
+pub fn jitter() -> f64 {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    // The upper 53 bits fill a double.
+    (RandomState::new().build_hasher().finish() >> 11) as f64 / (1_u64 << 53) as f64
+}

@@ -1,26 +1,43 @@
 //! `leadsman demo`: everything on this machine, no account, no network.
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use leadsman_scanner::registry::{DockerConfig, HostOptions, Registry, RegistryOptions, TimeCache};
 use leadsman_scanner::scan::{ScanOptions, Sources, scan};
 use leadsman_scanner::source::commit::CommitFiles;
 
+use tokio::net::TcpListener;
+
+use super::serve::{Running, end_of_process};
 use super::{Context, Outcome};
 use crate::clock;
+use crate::config::{Config, Environment, RepositoryEntry, SecretSource};
 use crate::demo::{fleet, registry::SampleRegistry};
 use crate::forge::local::Local;
+use crate::forge::local::forge::local_person;
 use crate::forge::place::BaseBranch;
 use crate::output::error::CliError;
 use crate::output::json::ScanView;
 use crate::output::pulls::{self, PullView, RunView};
 use crate::output::report::{self, Asked, ScanStyle};
+use crate::output::text::escape;
 use crate::output::{Exit, diff, style};
 use crate::pulls::Wishes;
 use crate::render::Renderer;
-use crate::store::Store;
+use crate::serve::{Setup, jitter};
+use crate::store::local::NewComment;
+use crate::store::work::Kind;
+use crate::store::{Store, StoreError};
+use crate::work::handler::Worker;
 use crate::work::pass::{Look, Pass, pass};
+use crate::work::queue::{Settings, Workers};
+use crate::work::service::numbered;
+
+/// The variable that the secret of the sample's webhooks stands in.
+const SECRET: &str = "LEADSMAN_DEMO_SECRET";
 
 /// Shows Leadsman at work on a sample, without account or network
 ///
@@ -34,12 +51,22 @@ pub(super) struct Args {
     /// Leave the sample's temporary folder there
     #[arg(long)]
     keep: bool,
+    /// Go on serving its pages until Ctrl-C, as is done at a terminal
+    #[arg(long, conflicts_with = "once")]
+    stay: bool,
+    /// End after the tour, as is done where there is no terminal
+    #[arg(long)]
+    once: bool,
 }
 
 pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
     let (folder, temporary) = folder(args)?;
     let demo = Demo::set_up(&folder, context).await?;
-    demo.show(args.keep || args.dir.is_some()).await?;
+    let kept = args.keep || args.dir.is_some();
+    demo.show(kept).await?;
+    demo.merge_one().await?;
+    let stays = args.stay || (!args.once && std::io::stdin().is_terminal() && std::io::stdout().is_terminal());
+    let outcome = if stays { demo.stay().await } else { demo.say_what_next(kept) };
     if let Some(temporary) = temporary {
         if args.keep {
             _ = temporary.keep();
@@ -48,7 +75,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
             _ = temporary.close();
         }
     }
-    demo.say_what_next(args.keep || args.dir.is_some())
+    outcome
 }
 
 /// The sample's folder, and the guard that removes it where it is to go.
@@ -66,6 +93,19 @@ fn folder(args: &Args) -> Result<(PathBuf, Option<tempfile::TempDir>), CliError>
     Ok((folder.clone(), None))
 }
 
+/// The sample's own environment: nothing of yours, and a secret that nobody else has to know.
+fn environment() -> Environment {
+    Environment::of([(SECRET, "of-the-sample-alone-0123456789")])
+}
+
+fn signature(secret: &str, body: &[u8]) -> String {
+    use hmac::{Hmac, Mac as _};
+    // Keys of any length are taken.
+    let Ok(mut mac) = Hmac::<sha2::Sha256>::new_from_slice(secret.as_bytes()) else { return String::new() };
+    mac.update(body);
+    crate::plan::hex(&mac.finalize().into_bytes())
+}
+
 fn failed(what: &str, error: &dyn std::error::Error) -> CliError {
     CliError::failed(format!("the demo could not {what}: {error}"))
 }
@@ -74,7 +114,8 @@ struct Demo<'a> {
     context: &'a Context,
     path: PathBuf,
     forge: Local,
-    store: Store,
+    folder: PathBuf,
+    store: Arc<Store>,
     sample: SampleRegistry,
     registry: Registry,
     times: TimeCache,
@@ -100,7 +141,8 @@ impl<'a> Demo<'a> {
             ..RegistryOptions::default()
         });
         let registry = registry.map_err(|error| failed("set up its registry client", &error))?;
-        Ok(Self { context, path, forge, store, sample, registry, times: TimeCache::in_memory() })
+        let (store, folder) = (Arc::new(store), folder.to_owned());
+        Ok(Self { context, path, forge, folder, store, sample, registry, times: TimeCache::in_memory() })
     }
 
     async fn show(&self, kept: bool) -> Result<(), CliError> {
@@ -192,6 +234,102 @@ impl<'a> Demo<'a> {
             return Err(CliError::failed(format!("the demo could not read `{}` of `{}`", pull.file, pull.branch)));
         };
         Ok(diff::unified(&pull.file, &old, &new, self.context.ui.out) + "\n")
+    }
+
+    /// Somebody writes `/merge` under the first pull request.
+    async fn merge_one(&self) -> Result<(), CliError> {
+        let config = self.config();
+        let setup = Setup {
+            config: &config,
+            environment: &environment(),
+            data: &self.folder.join("data"),
+            store: Arc::clone(&self.store),
+            registry: self.registry.clone(),
+            clock: clock::now,
+            jitter,
+        };
+        let service = Arc::new(setup.service()?);
+        let stored = |error: StoreError| failed("use its store", &error);
+        let Some(watched) = service.watched.values().next() else { return Ok(()) };
+        let Some(pull) = self.store.local_open_pulls(&watched.key).await.map_err(stored)?.into_iter().next() else {
+            return Ok(());
+        };
+        let look = self.context.ui.out;
+        self.print("\n")?;
+        self.heading(&format!("Somebody writes `/merge` under #{}", pull.number), "")?;
+        let body = "/merge";
+        let author = local_person();
+        let new = NewComment { repository: &watched.key, number: pull.number, author: &author, body };
+        self.store.add_local_comment(new, clock::now()).await.map_err(stored)?;
+        let ask = service.ask_of(watched, Kind::ReadComments, numbered(&watched.key, pull.number));
+        self.store.ask(&[ask], clock::now()).await.map_err(stored)?;
+        // No check is expected there, so the head has to have been there for a second.
+        for _ in 0..20 {
+            let worker = Worker(Arc::clone(&service));
+            let workers = Workers::new(Arc::clone(&self.store), worker, Settings::new("demo"), Arc::new(clock::now));
+            workers.run_until_idle().await.map_err(stored)?;
+            if self.store.merge_request(&watched.key, pull.number).await.map_err(stored)?.is_none() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+        for comment in self.store.local_comments(&watched.key, pull.number, 0).await.map_err(stored)? {
+            let words = comment.body.lines().filter(|line| !line.is_empty() && !line.starts_with("<!--"));
+            let words: Vec<String> = words.map(|line| escape(line).into_owned()).collect();
+            self.print(&format!("{}  {}\n", look.paint(style::PLACE, &comment.author.login), words.join("\n    ")))?;
+        }
+        Ok(())
+    }
+
+    fn config(&self) -> Config {
+        let entry = RepositoryEntry { local: Some(self.path.clone()), ..RepositoryEntry::default() };
+        let mut config = Config { repositories: vec![entry], ..Config::default() };
+        config.registry_webhooks.secrets = vec![SecretSource { env: Some(SECRET.into()), file: None }];
+        config
+    }
+
+    /// Serves the sample until it is told to end, and says where to look and what to try.
+    async fn stay(&self) -> Outcome {
+        let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|error| failed("listen", &error))?;
+        let address = listener.local_addr().map_err(|error| failed("listen", &error))?;
+        let environment = environment();
+        let secret = environment.get(SECRET).unwrap_or_default().to_owned();
+        let client = reqwest::Client::builder().no_proxy().build();
+        let client = client.map_err(|error| failed("tell of pushes", &error))?;
+        self.sample.on_push(Box::new(move |repository, tag| {
+            let body = serde_json::json!({ "image": format!("{}/{repository}", fleet::HOST), "tag": tag }).to_string();
+            let request = client
+                .post(format!("http://{address}/webhooks/registry/generic"))
+                .header("X-Leadsman-Signature-256", format!("sha256={}", signature(&secret, body.as_bytes())))
+                .body(body);
+            tokio::spawn(async move {
+                if let Err(error) = request.send().await {
+                    tracing::warn!(%error, "the service was not told of a push");
+                }
+            });
+        }));
+        self.print("\n")?;
+        self.heading("Yours to try", "")?;
+        let registry = self.sample.address();
+        self.print(&format!(
+            "look around         http://{address}/\n\
+             push a newer image  curl -X POST http://{registry}/push/shop/worker:2.3.11\n\
+             merge               open a pull request there, and write /merge, /hold, /explain or /help below it\n\
+             clone it            git clone {}\n\
+             end                 Ctrl-C\n",
+            self.path.display()
+        ))?;
+        let mut config = self.config();
+        config.workers = 2;
+        let running = Running {
+            config,
+            environment,
+            data: self.folder.join("data"),
+            store: Arc::clone(&self.store),
+            registry: self.registry.clone(),
+            listener,
+        };
+        running.run(|_| (), end_of_process()).await
     }
 
     fn say_what_next(&self, kept: bool) -> Outcome {

@@ -22,6 +22,7 @@ mod man;
 mod run;
 mod scan;
 mod schema;
+mod serve;
 mod suggest;
 mod tags;
 mod update;
@@ -75,6 +76,7 @@ enum Command {
     Filter(filter::Args),
     Tags(tags::Args),
     Run(run::Args),
+    Serve(serve::Args),
     Demo(demo::Args),
     Doctor(doctor::Args),
     Config(config::Args),
@@ -179,6 +181,7 @@ fn run(command: Command, context: &Context) -> Outcome {
         Command::Filter(args) => filter::run(&args, context),
         Command::Demo(args) => block_on(demo::run(&args, context)),
         Command::Run(args) => block_on(run::run(&args, context)),
+        Command::Serve(args) => serve_until_told(serve::run(&args, context)),
         Command::Doctor(args) => block_on(doctor::run(&args, context)),
         Command::Tags(args) => block_on(tags::run(&args, context)),
         Command::Config(args) => config::run(&args, context),
@@ -202,6 +205,18 @@ fn block_on(command: impl Future<Output = Outcome>) -> Outcome {
         }
     });
     // Name look-ups that hang must not hold up the end.
+    runtime.shutdown_background();
+    outcome
+}
+
+/// Runs a command that serves others on all processors. It ends by itself when the process is told to.
+fn serve_until_told(command: impl Future<Output = Outcome>) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| CliError::failed("could not start the program").because(&error))?;
+    let outcome = runtime.block_on(async {
+        outlive_file_size_limit();
+        command.await
+    });
     runtime.shutdown_background();
     outcome
 }

@@ -14,6 +14,7 @@ pub const HOST: &str = "registry.example.com";
 
 /// The files of the fleet.
 const FILES: &[(&str, &str)] = &[
+    (".leadsman.yaml", include_str!("fleet/leadsman.yaml")),
     ("clusters/production/podinfo.yaml", include_str!("fleet/production/podinfo.yaml")),
     ("clusters/production/shop.yaml", include_str!("fleet/production/shop.yaml")),
     ("clusters/production/blog.yaml", include_str!("fleet/production/blog.yaml")),

@@ -1,6 +1,7 @@
-//! A small registry in memory, read-only over HTTP on a free port of the loopback address.
+//! A small registry in memory, on a free port of the loopback address.
 //!
-//! Speaks as much of the OCI distribution protocol as finding updates needs: tag lists, manifests, configurations.
+//! Speaks as much of the OCI distribution protocol as finding updates needs: tag lists, manifests, configurations. Images
+//! are made up by `POST /push/<repository>:<tag>`, which whoever asked for it is told of.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -14,6 +15,9 @@ use jiff::Timestamp;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use leadsman_scanner::reference::is_tag;
+
+use crate::clock;
 use crate::plan::hex;
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -25,9 +29,13 @@ pub struct SampleRegistry {
     shelf: Arc<RwLock<Shelf>>,
 }
 
+/// Is told the repository and tag of what was pushed.
+pub type OnPush = Box<dyn Fn(&str, &str) + Send + Sync>;
+
 /// What the registry holds.
 #[derive(Default)]
 struct Shelf {
+    on_push: Option<OnPush>,
     /// The digest that each tag of each repository points at.
     tags: BTreeMap<String, BTreeMap<String, String>>,
     /// Manifests and configurations by digest, with their media types.
@@ -58,8 +66,19 @@ impl SampleRegistry {
         self.address
     }
 
+    /// Has `told` be told of each push over HTTP.
+    pub fn on_push(&self, told: OnPush) {
+        self.shelf.write().unwrap_or_else(PoisonError::into_inner).on_push = Some(told);
+    }
+
     /// Adds an image of `repository` under `tag`, made at `created` from the sources at `source`.
     pub fn publish(&self, repository: &str, tag: &str, created: Timestamp, source: &str) {
+        self.shelf.write().unwrap_or_else(PoisonError::into_inner).publish(repository, tag, created, source);
+    }
+}
+
+impl Shelf {
+    fn publish(&mut self, repository: &str, tag: &str, created: Timestamp, source: &str) {
         let revision = &hex(&Sha256::digest(format!("{repository}:{tag}")))[..40];
         let config = json!({
             "architecture": "amd64", "os": "linux", "created": created.to_string(),
@@ -76,10 +95,9 @@ impl SampleRegistry {
         })
         .to_string();
         let manifest_digest = digest(manifest.as_bytes());
-        let mut shelf = self.shelf.write().unwrap_or_else(PoisonError::into_inner);
-        shelf.blobs.insert(config_digest, (CONFIG, config.into_bytes()));
-        shelf.blobs.insert(manifest_digest.clone(), (MANIFEST, manifest.into_bytes()));
-        shelf.tags.entry(repository.to_owned()).or_default().insert(tag.to_owned(), manifest_digest);
+        self.blobs.insert(config_digest, (CONFIG, config.into_bytes()));
+        self.blobs.insert(manifest_digest.clone(), (MANIFEST, manifest.into_bytes()));
+        self.tags.entry(repository.to_owned()).or_default().insert(tag.to_owned(), manifest_digest);
     }
 }
 
@@ -87,7 +105,32 @@ fn digest(bytes: &[u8]) -> String {
     format!("sha256:{}", hex(&Sha256::digest(bytes)))
 }
 
+/// Makes up an image, and tells of it.
+fn push(shelf: &RwLock<Shelf>, name: &str) -> Response<Body> {
+    let image = name.rsplit_once(':').filter(|(repository, tag)| is_repository(repository) && is_tag(tag));
+    let Some((repository, tag)) = image else {
+        return reply(StatusCode::BAD_REQUEST, "text/plain", None, b"write /push/<repository>:<tag>\n".into());
+    };
+    let mut shelf = shelf.write().unwrap_or_else(PoisonError::into_inner);
+    let source = format!("https://github.com/example/{}", repository.replace('/', "-"));
+    shelf.publish(repository, tag, clock::now(), &source);
+    if let Some(told) = &shelf.on_push {
+        told(repository, tag);
+    }
+    reply(StatusCode::CREATED, "text/plain", None, format!("pushed {repository}:{tag}\n").into_bytes())
+}
+
+fn is_repository(name: &str) -> bool {
+    let is_part = |part: &str| {
+        !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b))
+    };
+    name.len() <= 100 && name.split('/').all(is_part)
+}
+
 async fn answer(State(shelf): State<Arc<RwLock<Shelf>>>, request: Request) -> Response<Body> {
+    if let (&Method::POST, Some(name)) = (request.method(), request.uri().path().strip_prefix("/push/")) {
+        return push(&shelf, name);
+    }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return reply(StatusCode::METHOD_NOT_ALLOWED, "text/plain", None, b"this registry is read-only".into());
     }

@@ -1,7 +1,7 @@
 //! A repository of a forge on local disk: shallow, bare, and a cache that may be deleted at any time.
 //!
 //! Owns the folders of mirrors. Fetches the base branch and the branches below `leadsman/`, with as much of their
-//! history as decisions need ([`DEPTH`]), and hands out the repository for reading files and building commits. Pushes
+//! history as decisions need, and hands out the repository for reading files and building commits. Pushes
 //! nothing ([`super::push`]) and decides nothing. All of it blocks: callers give it a thread of its own.
 //!
 //! Invariants: what [`Mirror::fetch`] returns is what the forge said in that call, and all of it can be read; a mirror

@@ -138,7 +138,10 @@ pub async fn pass(look: Look<'_>) -> Result<Pass, PassError> {
 }
 
 /// The configuration at the root of the base; none where there is no such file.
-fn configuration(objects: &gix::Repository, base: &BaseBranch) -> Result<Option<Arc<RepositoryConfig>>, PassError> {
+///
+/// # Errors
+/// [`PassError::Config`] where it cannot be read or used.
+pub fn configuration(objects: &gix::Repository, base: &BaseBranch) -> Result<Option<Arc<RepositoryConfig>>, PassError> {
     let fault = |message: String| PassError::Config(vec![ConfigError { line: 1, column: 1, message }]);
     let blob = objects
         .find_commit(base.id)

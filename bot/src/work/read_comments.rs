@@ -25,6 +25,7 @@ pub async fn read_comments(service: &Service, key: &str) -> Result<Next, Failure
     {
         return Ok(Next::Done);
     }
+    service.know_config(watched).await?;
     let grammar = service.grammar(watched);
     let me = service.myself(watched).await?;
     let after = service.store.comment_cursor(repository, number).await?;

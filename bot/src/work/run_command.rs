@@ -69,6 +69,7 @@ pub async fn run_command(service: &Service, claim: &Claim) -> Result<Next, Failu
     if pull.is_none() && service.store.dashboard(repository).await? != Dashboard::Issue(thread) {
         return Ok(Next::Done);
     }
+    service.know_config(watched).await?;
     let grammar = service.grammar(watched);
     let run = Run { service, watched, thread, pull, line: &line, grammar: &grammar, claim };
     if progress == Progress::Waiting {

@@ -24,6 +24,7 @@ use crate::render::comments::CommentRenderer;
 use crate::render::dashboard::HeldBack;
 use crate::store::Store;
 use crate::store::work::{Ask, Kind, Lane, Priority};
+use crate::work::pass::configuration;
 use crate::work::queue::Failure;
 
 /// Why an archived repository rests.
@@ -172,6 +173,30 @@ impl Service {
     pub fn config(&self, key: &str) -> Arc<RepositoryConfig> {
         let configs = self.memory.configs.lock().unwrap_or_else(PoisonError::into_inner);
         configs.get(key).cloned().unwrap_or_default()
+    }
+
+    /// Reads the configuration of a repository, unless this process knows it: who may write a command must not depend on
+    /// whether a scan came first.
+    ///
+    /// # Errors
+    /// Where it cannot be read or used; then nobody may do anything there.
+    pub async fn know_config(&self, watched: &Watched) -> Result<(), Failure> {
+        let is_known = {
+            let configs = self.memory.configs.lock().unwrap_or_else(PoisonError::into_inner);
+            configs.contains_key(&watched.key)
+        };
+        if is_known {
+            return Ok(());
+        }
+        let site = match self.enter(watched).await {
+            Ok(site) => site,
+            Err(Closed::Failed(failure)) => return Err(failure),
+            Err(Closed::Resting(why)) => return Err(Failure::Ours(why)),
+        };
+        let config = configuration(&site.place.repository(), &site.base);
+        let config = config.map_err(|error| Failure::Ours(error.to_string()))?;
+        self.keep_config(&watched.key, config.unwrap_or_default());
+        Ok(())
     }
 
     /// Keeps the configuration of a repository.

@@ -21,6 +21,7 @@ use crate::pulls::{Pull, State};
 use crate::render::comments::{Answer, CommentKey};
 use crate::store::history::Event;
 use crate::store::merges::MergeRequest;
+use crate::store::repositories::ConfigState;
 use crate::store::work::{Claim, Kind, Next, Priority};
 
 /// What the names of our own checks begin with.
@@ -83,6 +84,13 @@ pub async fn try_merge(service: &Service, claim: &Claim) -> Result<Next, Failure
     let Some((repository, number)) = parts(&claim.key) else { return Ok(Next::Done) };
     let Some(watched) = service.watched(repository) else { return Ok(Next::Done) };
     let Some(row) = service.store.merge_request(repository, number).await? else { return Ok(Next::Done) };
+    service.know_config(watched).await?;
+    let known = service.store.repository(repository).await?;
+    if let Some(ConfigState::Invalid(why)) = known.map(|known| known.config) {
+        // Nothing is merged by rules that nobody can read; a push that mends them wakes this.
+        tracing::info!(repository, %why, "a merge waits for the configuration");
+        return Ok(Next::Again(service.later(service.schedule.repositories)));
+    }
     let mut remembered = Remembered::of(&row);
     let Some(gathered) = gather(service, watched, number, Some((&row, &remembered))).await? else {
         service.store.settle_merge(repository, number, Some(row.created_at)).await?;

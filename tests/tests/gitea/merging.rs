@@ -1,13 +1,33 @@
 //! Merging, and what it waits for (C3).
 
+use gix::ObjectId;
 use leadsman::forge::{
     Conversation, ErrorKind, MergeAnswer, MergeMethod, Mergeable, Merging, Opinion, Permission, Person, PullEdit,
-    PullState, Pulls, Rules,
+    PullState, Pulls, RepositoryName, Rules,
 };
 use leadsman_tests::gitea::Gitea;
 use serde_json::{Value, json};
 
 use super::{BRANCH, client, client_as, id, name, new_pull, person, proposed, settled};
+
+/// Merges, once Gitea has looked for conflicts with what was pushed last; until then it says to ask again.
+async fn merge_once_checked(
+    client: &leadsman::forge::gitea::Gitea,
+    repository: &RepositoryName,
+    number: i64,
+    head: ObjectId,
+    method: MergeMethod,
+    message: Option<&str>,
+) -> MergeAnswer {
+    for _ in 0..400 {
+        let answer = client.merge(repository, number, head, method, message).await.unwrap();
+        if !matches!(&answer, MergeAnswer::Again(why) if why.contains("try again later")) {
+            return answer;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+    }
+    panic!("{number} of {repository} is looked at for ever");
+}
 
 #[tokio::test]
 async fn a_merge_carries_its_head_c3_3() {
@@ -22,21 +42,14 @@ async fn a_merge_carries_its_head_c3_3() {
     let seen = settled(&client, &repository, number).await;
     assert_eq!(seen.head, id(&moved));
     sent.take();
-    let answer = client.merge(&repository, number, head, MergeMethod::Merge, None).await.unwrap();
+    let answer = merge_once_checked(&client, &repository, number, head, MergeMethod::Merge, None).await;
     assert!(matches!(&answer, MergeAnswer::Drop(why) if why.contains("head out of date")), "{answer:?}");
-    assert_eq!(sent.take(), ["POST repos/pulls/merge 409"]);
+    let sent = sent.take();
+    assert_eq!(sent.last().map(String::as_str), Some("POST repos/pulls/merge 409"), "{sent:?}");
     assert_eq!(client.pull(&repository, number).await.unwrap().state, PullState::Open);
 
     let message = "Take podinfo 1.1.0\n\nAsked for by @owner";
-    // While it still looks for conflicts with what was pushed, it says to ask again.
-    let mut answer = MergeAnswer::Again(String::new());
-    for _ in 0..200 {
-        answer = client.merge(&repository, number, id(&moved), MergeMethod::Squash, Some(message)).await.unwrap();
-        if !matches!(&answer, MergeAnswer::Again(why) if why.contains("try again later")) {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(25)).await;
-    }
+    let answer = merge_once_checked(&client, &repository, number, id(&moved), MergeMethod::Squash, Some(message)).await;
     assert_eq!(answer, MergeAnswer::Merged);
     let merged = client.pull(&repository, number).await.unwrap();
     assert_eq!((merged.state, merged.closed_by), (PullState::Merged, Some(person(&server.bot))));

@@ -1,20 +1,24 @@
 //! The JSON twin of every page, below `/api/v1`: the same views, for the same viewers, and their schema.
 //!
-//! It only reads. A page at `/work` has its twin at `/api/v1/work`, the list of repositories at `/api/v1/repositories`.
+//! It reads. A page at `/work` has its twin at `/api/v1/work`, the list of repositories at `/api/v1/repositories`. One
+//! thing is written here: `/api/v1/local/statuses` takes how checks stand on commits of repositories on this machine,
+//! from who sits here, for those have no forge that would be told.
 
 use std::sync::Arc;
 
+use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::access::Viewer;
+use super::access::{self, Viewer};
 use super::health::Ready;
 use super::pages::views::{ErrorsView, PullView, RepositoriesView, RepositoryView, WorkView};
-use super::pages::{Pages, Place, Problem, ViewError, not_found};
+use super::pages::{NewStatus, Pages, Place, Problem, ViewError, not_found};
 
 /// What is answered where there is no view.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -50,6 +54,7 @@ pub(super) fn routes(pages: Arc<Pages>) -> Router {
         .route("/api/v1/work", get(work))
         .route("/api/v1/errors", get(errors))
         .route("/api/v1/schema", get(async || Json(schema())))
+        .route("/api/v1/local/statuses", post(set_status))
         .route("/api/{*rest}", get(async |_: Viewer| problem(not_found())))
         .with_state(pages)
 }
@@ -75,6 +80,28 @@ async fn work(State(pages): State<Arc<Pages>>, viewer: Viewer) -> Response {
 
 async fn errors(State(pages): State<Arc<Pages>>, viewer: Viewer) -> Response {
     answer(pages.views.errors(viewer).await.map(Some))
+}
+
+/// Takes a status. A page of another site cannot send one: its browser says where it is from, and asks before it sends
+/// JSON.
+async fn set_status(
+    State(pages): State<Arc<Pages>>,
+    viewer: Viewer,
+    headers: HeaderMap,
+    status: Result<Json<NewStatus>, JsonRejection>,
+) -> Response {
+    let refuse = |status, message: String| problem(Problem { status, message });
+    let by_browser = headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site");
+    if viewer != Viewer::Local || (by_browser && !access::is_same_origin(&headers)) {
+        return refuse(StatusCode::FORBIDDEN, "statuses are taken from who sits at this machine".into());
+    }
+    match status {
+        Ok(Json(status)) => match pages.actions.set_status(viewer, status).await {
+            Ok(()) => StatusCode::NO_CONTENT.into_response(),
+            Err(error) => problem(error.into()),
+        },
+        Err(rejection) => refuse(rejection.status(), rejection.body_text()),
+    }
 }
 
 fn answer<T: Serialize>(view: Result<Option<T>, ViewError>) -> Response {

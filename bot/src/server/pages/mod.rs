@@ -19,12 +19,13 @@ use axum::routing::{get, post};
 use jiff::Timestamp;
 use minijinja::value::{Serde, Value};
 use minijinja::{Environment, context};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::Peer;
 use super::access::{self, Access, Denied, Viewer};
-use views::{ErrorsView, PullView, RepositoriesView, RepositoryRef, RepositoryView, WorkView};
+use views::{CheckState, ErrorsView, PullView, RepositoriesView, RepositoryRef, RepositoryView, WorkView};
 
 pub mod diff;
 pub mod markdown;
@@ -94,12 +95,34 @@ pub trait Actions: Send + Sync {
     async fn replay(&self, viewer: Viewer, kind: &str, key: &str) -> Result<(), ActionError>;
     /// Scans a repository now.
     async fn scan(&self, viewer: Viewer, repository: &RepositoryRef) -> Result<(), ActionError>;
+    /// Keeps how a check stands on a commit of a repository on this machine, and looks at what waits for it. Only for
+    /// who sits here. Without repositories on this machine there is nothing to keep.
+    async fn set_status(&self, _: Viewer, _: NewStatus) -> Result<(), ActionError> {
+        Err(ActionError::NotFound)
+    }
+}
+
+/// How a check stands on a commit of a repository on this machine, as whoever ran it says.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewStatus {
+    /// The path of the repository: its git folder, or the folder above `.git`.
+    pub repository: String,
+    /// The commit's id, in full.
+    pub sha: String,
+    /// The name of the check.
+    pub name: String,
+    /// How it stands.
+    pub state: CheckState,
+    /// Its page.
+    #[serde(default)]
+    pub url: Option<String>,
 }
 
 /// What the handlers of pages and their twins need.
 pub(super) struct Pages {
     pub(super) views: Arc<dyn Views>,
-    actions: Arc<dyn Actions>,
+    pub(super) actions: Arc<dyn Actions>,
     access: Access,
     clock: fn() -> Timestamp,
     form_key: [u8; 32],

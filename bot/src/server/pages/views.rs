@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::diff::FileDiff;
 use crate::forge::{self, RepositoryName};
@@ -249,7 +249,7 @@ pub struct Wait {
 }
 
 /// How a check stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CheckState {
     /// Not finished.
@@ -272,6 +272,18 @@ impl From<forge::CheckState> for CheckState {
             forge::CheckState::Neutral => Self::Neutral,
             forge::CheckState::Skipped => Self::Skipped,
             forge::CheckState::Failure => Self::Failure,
+        }
+    }
+}
+
+impl From<CheckState> for forge::CheckState {
+    fn from(state: CheckState) -> Self {
+        match state {
+            CheckState::Pending => Self::Pending,
+            CheckState::Success => Self::Success,
+            CheckState::Neutral => Self::Neutral,
+            CheckState::Skipped => Self::Skipped,
+            CheckState::Failure => Self::Failure,
         }
     }
 }
