@@ -158,7 +158,8 @@ async fn migrations_go_up_and_down_and_up() {
     // The pull request of a local repository has the same number there.
     assert_eq!(store.pull_of_forge_number(REPOSITORY, 1).await.unwrap(), Some((1, "main".to_owned())));
     migrator().undo(&store.writer, 0).await.unwrap();
-    let left = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '%sqlx%' AND name NOT LIKE 'sqlite_%'";
+    let left =
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '%sqlx%' AND name NOT LIKE 'sqlite_%'";
     assert_eq!(sqlx::query(left).fetch_all(&store.writer).await.unwrap().len(), 0);
     migrator().run(&store.writer).await.unwrap();
 }

@@ -23,7 +23,7 @@ use crate::server::metrics::{self, MergeOutcome};
 use crate::store::history::Event;
 use crate::store::merges::MergeRequest;
 use crate::store::repositories::ConfigState;
-use crate::store::work::{Claim, Next, Priority};
+use crate::store::work::{Claim, Kind, Next, Priority};
 
 /// What the names of our own checks begin with.
 const OWN_CHECKS: &str = "leadsman/";
@@ -43,6 +43,8 @@ pub struct Remembered {
     pub refused: Option<(String, Timestamp, u32)>,
     /// The names of the reasons that were told last, for the history.
     pub told: Vec<String>,
+    /// The same reasons in words, for the dashboard issue.
+    pub words: Vec<String>,
 }
 
 impl Remembered {
@@ -102,9 +104,14 @@ pub async fn try_merge(service: &Service, claim: &Claim) -> Result<Next, Failure
     match verdict {
         Verdict::Wait(reasons) => {
             let names: Vec<String> = reasons.iter().map(|reason| reason.name().to_owned()).collect();
+            remembered.words = reasons.iter().map(Reason::words).collect();
             if remembered.told != names {
-                let words: Vec<String> = reasons.iter().map(Reason::words).collect();
-                asked.note("waits", &words.join("; ")).await?;
+                asked.note("waits", &remembered.words.join("; ")).await?;
+                // The dashboard issue tells it, too.
+                if watched.forge.capabilities().issues {
+                    let ask = service.ask_of(watched, Kind::DashboardIssue, repository.to_owned());
+                    service.store.ask(&[ask.with(Priority::Scan)], now).await?;
+                }
             }
             remembered.told = names;
             service.store.keep_verdict(repository, number, row.created_at, &remembered.text()).await?;
