@@ -128,6 +128,12 @@ pub fn is_current(body: &str, text: &DashboardText) -> bool {
 }
 
 impl Problem {
+    /// What is wrong: a sentence, names in backticks.
+    #[must_use]
+    pub fn words(&self) -> String {
+        self.sentences().0
+    }
+
     /// What is wrong, and what happens next.
     fn sentences(&self) -> (String, &'static str) {
         let (text, next) = match self {

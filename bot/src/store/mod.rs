@@ -20,6 +20,7 @@
 //! | [`decisions`] | holds, ignores and pauses |
 //! | [`merges`] | merges that were asked for |
 //! | [`history`] | what was decided and why |
+//! | [`dashboards`] | which issue is a repository's dashboard |
 //! | [`local`] | what a forge would keep of repositories on this machine |
 //! | [`problems`] | what the last scan of each repository found to be wrong |
 //! | [`shown`] | what only pages ask for |
@@ -41,6 +42,7 @@ use tokio::sync::Notify;
 
 pub mod budgets;
 pub mod comments;
+pub mod dashboards;
 pub mod decisions;
 pub mod history;
 pub mod hosts;

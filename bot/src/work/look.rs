@@ -7,14 +7,16 @@ use leadsman_scanner::diagnostic::{Diagnostic, Level};
 use leadsman_scanner::scan::{Report, Sources};
 use leadsman_scanner::status::Status;
 
-use super::list_image;
 use super::pass::{Look, Pass, PassError, pass, scan};
 use super::queue::Failure;
 use super::reconcile_pulls::{ReconcileError, Reconciled};
 use super::scan_repository::ScannedCommit;
-use super::service::{Closed, Service, Site, Watched, numbered};
+use super::service::{ARCHIVED, Closed, EMPTY, Service, Site, Watched, numbered};
+use super::{dashboard_issue, list_image, recover};
 use crate::plan::Key;
 use crate::pulls::Wishes;
+use crate::render::dashboard::HeldBack;
+use crate::server::metrics::{self, ScanOutcome};
 use crate::store::history::Event;
 use crate::store::images::Use;
 use crate::store::problems::Found;
@@ -53,16 +55,31 @@ pub async fn look(service: &Service, watched: &Watched, wishes: &Wishes) -> Resu
         }
         Err(Closed::Resting(why)) => {
             keep_closed(service, watched, &why).await?;
+            if why != ARCHIVED && why != EMPTY {
+                service.keep_held_back(&watched.key, Vec::new());
+                service.store.ask(&dashboard(service, watched), now).await?;
+            }
             return Ok(Looked::Resting(why));
         }
     };
     keep_where(service, watched, &site).await?;
+    recover::recover(service, watched, &site).await?;
     let done = with_look(service, watched, &site, wishes, async |look| pass(look).await).await;
+    let outcome = match &done {
+        Ok(done) if done.failures() == 0 => ScanOutcome::Clean,
+        Ok(_) => ScanOutcome::WithErrors,
+        Err(_) => ScanOutcome::Failed,
+    };
+    metrics::scan(outcome);
     let done = match done {
         Ok(done) => done,
-        Err(error @ PassError::Config(_)) => {
-            let why = error.to_string();
+        Err(PassError::Config(errors)) => {
+            let found: Vec<Found> = errors.iter().map(dashboard_issue::found).collect();
+            let why = PassError::Config(errors).to_string();
             service.store.scanned(&watched.key, site.base.id, &ConfigState::Invalid(why.clone()), now).await?;
+            service.store.keep_problems(&watched.key, 0, &found, now).await?;
+            service.keep_held_back(&watched.key, Vec::new());
+            service.store.ask(&dashboard(service, watched), now).await?;
             return Ok(Looked::Resting(why));
         }
         Err(error) => return Err(failure(error)),
@@ -162,6 +179,9 @@ async fn keep(service: &Service, watched: &Watched, site: &Site, done: &Pass) ->
     let changed = store.replace_uses(&watched.key, &uses).await?;
     let mut asks: Vec<Ask> =
         changed.new.iter().map(|used| list_image::ask(used, service.later(service.schedule.images))).collect();
+    for done in done.pulls.iter().filter(|done| done.error.is_none() && done.action != "kept") {
+        metrics::pull(done.action);
+    }
     for Reconciled { number, on_forge, updated_at, .. } in &done.pulls {
         let (Some(number), Some((thread, url))) = (number, on_forge) else { continue };
         store.set_forge_number(&watched.key, *number, *thread, Some(url)).await?;
@@ -172,9 +192,8 @@ async fn keep(service: &Service, watched: &Watched, site: &Site, done: &Pass) ->
     for request in store.merge_requests(&watched.key).await? {
         asks.push(service.ask_of(watched, Kind::TryMerge, numbered(&watched.key, request.number)));
     }
-    if watched.forge.capabilities().issues {
-        asks.push(service.ask_of(watched, Kind::DashboardIssue, watched.key.clone()).with(Priority::Scan));
-    }
+    service.keep_held_back(&watched.key, held_back(done));
+    asks.extend(dashboard(service, watched));
     let errors = done.pulls.iter().filter_map(|pull| Some((pull, pull.error.as_ref()?)));
     let events: Vec<Event> = errors
         .map(|(pull, error)| Event {
@@ -191,6 +210,22 @@ async fn keep(service: &Service, watched: &Watched, site: &Site, done: &Pass) ->
         tracing::warn!(%error, "cannot keep creation times; the next process asks for them again");
     }
     Ok(())
+}
+
+/// Asks for the dashboard issue, where there can be one.
+fn dashboard(service: &Service, watched: &Watched) -> Vec<Ask> {
+    let ask = || service.ask_of(watched, Kind::DashboardIssue, watched.key.clone()).with(Priority::Scan);
+    watched.forge.capabilities().issues.then(ask).into_iter().collect()
+}
+
+/// What is newer and was not proposed.
+fn held_back(done: &Pass) -> Vec<HeldBack> {
+    let held_back = done.pulls.iter().filter(|pull| pull.action == "held-back" && pull.error.is_none());
+    let line = |Reconciled { key: Key { path, workload }, reason, .. }: &Reconciled| HeldBack {
+        what: format!("{workload} in {path}"),
+        why: reason.clone(),
+    };
+    held_back.map(line).collect()
 }
 
 /// What is wrong and can be mended: pull requests that failed, then files, then containers.

@@ -18,6 +18,7 @@ pub mod queue;
 pub mod read_comments;
 pub mod recognise;
 pub mod reconcile_pulls;
+pub mod recover;
 pub mod run_command;
 pub mod scan_repository;
 pub mod service;

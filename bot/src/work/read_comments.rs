@@ -9,6 +9,7 @@ use crate::commands::grammar::{Grammar, parse};
 use crate::forge::Comment;
 use crate::render::comments::{Answer, CommentKey};
 use crate::store::comments::CommandLine;
+use crate::store::dashboards::Dashboard;
 use crate::store::work::{Kind, Next};
 
 /// Reads the thread that the key names.
@@ -19,7 +20,9 @@ pub async fn read_comments(service: &Service, key: &str) -> Result<Next, Failure
     let Some((repository, number)) = parts(key) else { return Ok(Next::Done) };
     let Some(watched) = service.watched(repository) else { return Ok(Next::Done) };
     // Elsewhere silence (C1.6).
-    if service.store.pull_of_forge_number(repository, number).await?.is_none() {
+    if service.store.pull_of_forge_number(repository, number).await?.is_none()
+        && service.store.dashboard(repository).await? != Dashboard::Issue(number)
+    {
         return Ok(Next::Done);
     }
     service.know_config(watched).await?;

@@ -8,16 +8,19 @@ use super::look::{Looked, look};
 use super::queue::Failure;
 use super::service::{Service, Watched, numbered};
 use super::try_merge::{self, Remembered};
-use super::{decisions, list_image};
+use super::{dashboard_issue, decisions, list_image};
 use crate::commands::grammar::{Grammar, parse};
-use crate::commands::permit::{Asker, Permit, Place, permit};
+use crate::commands::permit::{Asker, Permit, Place, Refusal, permit};
 use crate::commands::{Command, Ignored, Scope};
 use crate::forge::{ErrorKind, Reaction};
 use crate::merge::decide::MergeConfig;
 use crate::merge::pin::{ShaPrefix, pin};
+use crate::plan::RepositoryDecisions;
 use crate::pulls::{Pull, State, Wishes};
-use crate::render::comments::{Answer, CommentKey, Listed, Status};
+use crate::render::comments::{Answer, CommentKey, Listed, Overview, Status};
+use crate::render::dashboard::Problem;
 use crate::store::comments::{CommandLine, Progress, SeenCommand};
+use crate::store::dashboards::Dashboard;
 use crate::store::decisions::{Decided, Level, Verb};
 use crate::store::history::Event;
 use crate::store::merges::MergeRequest;
@@ -27,10 +30,10 @@ use crate::store::work::{Ask, Claim, Kind, Next, Priority};
 struct Run<'a> {
     service: &'a Service,
     watched: &'a Watched,
-    /// The number of the pull request on the forge.
+    /// The number of the pull request or of the dashboard issue on the forge.
     thread: i64,
-    /// Ours.
-    pull: Pull,
+    /// The pull request; none on the dashboard issue.
+    pull: Option<Pull>,
     line: &'a CommandLine,
     grammar: &'a Grammar,
     claim: &'a Claim,
@@ -58,10 +61,14 @@ pub async fn run_command(service: &Service, claim: &Claim) -> Result<Next, Failu
     if !matches!(progress, Progress::Waiting | Progress::Running) {
         return Ok(Next::Done);
     }
-    let Some((number, _)) = service.store.pull_of_forge_number(repository, thread).await? else {
-        return Ok(Next::Done);
+    let pull = match service.store.pull_of_forge_number(repository, thread).await? {
+        Some((number, _)) => service.store.pull(repository, number).await?.map(|(pull, _)| pull),
+        None => None,
     };
-    let Some((pull, _)) = service.store.pull(repository, number).await? else { return Ok(Next::Done) };
+    // Elsewhere silence (C1.6).
+    if pull.is_none() && service.store.dashboard(repository).await? != Dashboard::Issue(thread) {
+        return Ok(Next::Done);
+    }
     service.know_config(watched).await?;
     let grammar = service.grammar(watched);
     let run = Run { service, watched, thread, pull, line: &line, grammar: &grammar, claim };
@@ -109,7 +116,8 @@ impl Run<'_> {
         let config = self.service.config(&self.watched.key);
         let asker = Asker { login: &line.by.login, permission };
         let answered = self.answered().await?;
-        match permit(command.info(), Place::Pull, &asker, &config, &answered, self.service.now()) {
+        let place = if self.pull.is_some() { Place::Pull } else { Place::Dashboard };
+        match permit(command.info(), place, &asker, &config, &answered, self.service.now()) {
             Permit::Allow => {}
             Permit::Refuse(refusal) => {
                 return self.refuse(&Answer::Refused { command: &command, refusal: &refusal }).await;
@@ -130,11 +138,12 @@ impl Run<'_> {
     }
 
     async fn carry_out(&self, command: &Command) -> Result<Outcome, Failure> {
-        let Self { service, watched, pull, .. } = self;
+        let Self { service, watched, .. } = self;
         let (store, key, now) = (&service.store, &watched.key, service.now());
+        let Some(pull) = &self.pull else { return self.on_dashboard(command).await };
         let number = Some(pull.number);
         match command {
-            Command::Merge { method, head, now } => self.merge(*method, head.as_ref(), *now).await,
+            Command::Merge { method, head, now } => self.merge(pull, *method, head.as_ref(), *now).await,
             Command::MergeCancel => {
                 if store.settle_merge(key, pull.number, None).await? {
                     Ok(Outcome::Done)
@@ -150,29 +159,23 @@ impl Run<'_> {
                 store.undecide(key, number, &Verb::Hold, now).await?;
                 self.look_soon().await
             }
-            Command::Pause { reason } => {
-                self.decide(None, Verb::Pause, None, reason.as_deref()).await?;
-                self.look_soon().await
-            }
-            Command::Resume => {
-                store.undecide(key, None, &Verb::Pause, now).await?;
-                self.look_soon().await
-            }
+            Command::Pause { reason } => self.pause(reason.as_deref()).await,
+            Command::Resume => self.resume().await,
             Command::Close => {
                 try_merge::close(watched, self.thread).await?;
                 self.look_soon().await
             }
-            Command::Rebase => self.rebuild(false).await,
-            Command::Recreate => self.rebuild(true).await,
+            Command::Rebase => self.rebuild(pull, false).await,
+            Command::Recreate => self.rebuild(pull, true).await,
             Command::Ignore { what, until } => {
-                for verb in self.ignores(*what) {
+                for verb in ignores(pull, *what) {
                     // What is not to be proposed any more is about the images, wherever in the repository they are.
                     let number = (*what == Scope::This).then_some(pull.number);
                     self.decide(number, verb, *until, None).await?;
                 }
                 self.look_soon().await
             }
-            Command::Unignore { what } => self.unignore(*what).await,
+            Command::Unignore { what } => self.unignore(Some(pull), *what).await,
             Command::Ignores => {
                 let people = decisions::read(store, key, now).await?;
                 let own = people.pulls.get(&pull.number).map_or(&[][..], |own| &own.ignores);
@@ -186,25 +189,81 @@ impl Run<'_> {
                 let explained = explain::explain(service, watched, &pull.key, container.as_deref()).await?;
                 self.say(&Answer::Explain { asked: container.as_deref(), containers: &explained }).await
             }
-            Command::Status => self.status().await,
-            Command::Scan => {
-                let mut asks: Vec<Ask> = store.uses(key).await?.iter().map(|used| list_image::ask(used, now)).collect();
-                asks.push(service.ask_scan(watched, Priority::Pull));
-                store.ask(&asks, now).await?;
-                Ok(Outcome::Done)
-            }
+            Command::Status => self.status(pull).await,
+            Command::Scan => self.scan().await,
             Command::Help => self.say(&Answer::Help).await,
         }
+    }
+
+    /// What counts on the dashboard issue is about the whole repository (C1.6).
+    async fn on_dashboard(&self, command: &Command) -> Result<Outcome, Failure> {
+        let Self { service, watched, .. } = self;
+        let people = decisions::read(&service.store, &watched.key, service.now()).await?;
+        match command {
+            Command::Pause { reason } => self.pause(reason.as_deref()).await,
+            Command::Resume => self.resume().await,
+            Command::Unignore { what } => self.unignore(None, *what).await,
+            Command::Ignores => {
+                let ignores = people.repository.ignores.iter();
+                let listed: Vec<_> = ignores.map(|ignore| Listed { ignore, place: "the whole repository" }).collect();
+                self.say(&Answer::Ignores(&listed)).await
+            }
+            Command::Status => {
+                let merging = service.store.merge_requests(&watched.key).await?.len();
+                let open = service.store.shown_pulls(&watched.key, u32::MAX, 0).await?.len();
+                let problems = dashboard_issue::problems(service, watched).await?;
+                let faults: Vec<String> = problems.iter().map(Problem::words).collect();
+                let RepositoryDecisions { ignores, pause } = &people.repository;
+                let (pause, ignored) = (pause.as_ref(), ignores.len());
+                self.say(&Answer::Overview(&Overview { pause, open, merging, ignored, faults: &faults })).await
+            }
+            Command::Scan => self.scan().await,
+            Command::Help => self.say(&Answer::Help).await,
+            // Refused before: they are about one pull request.
+            Command::Merge { .. }
+            | Command::MergeCancel
+            | Command::Hold { .. }
+            | Command::Unhold
+            | Command::Close
+            | Command::Rebase
+            | Command::Recreate
+            | Command::Ignore { .. }
+            | Command::Explain { .. } => {
+                self.refuse(&Answer::Refused { command, refusal: &Refusal::NotOnDashboard }).await
+            }
+        }
+    }
+
+    async fn pause(&self, reason: Option<&str>) -> Result<Outcome, Failure> {
+        self.decide(None, Verb::Pause, None, reason).await?;
+        self.look_soon().await
+    }
+
+    async fn resume(&self) -> Result<Outcome, Failure> {
+        let Self { service, watched, .. } = self;
+        service.store.undecide(&watched.key, None, &Verb::Pause, service.now()).await?;
+        self.look_soon().await
+    }
+
+    async fn scan(&self) -> Result<Outcome, Failure> {
+        let Self { service, watched, .. } = self;
+        let (store, now) = (&service.store, service.now());
+        let uses = store.uses(&watched.key).await?;
+        let mut asks: Vec<Ask> = uses.iter().map(|used| list_image::ask(used, now)).collect();
+        asks.push(service.ask_scan(watched, Priority::Pull));
+        store.ask(&asks, now).await?;
+        Ok(Outcome::Done)
     }
 
     /// Keeps a request to merge, pinned to the head that whoever asked saw (C3.1).
     async fn merge(
         &self,
+        pull: &Pull,
         method: Option<crate::forge::MergeMethod>,
         head: Option<&ShaPrefix>,
         required_only: bool,
     ) -> Result<Outcome, Failure> {
-        let Self { service, watched, pull, line, .. } = self;
+        let Self { service, watched, line, .. } = self;
         let told = watched.forge.pull(&watched.name, self.thread).await?;
         let seen = service.store.heads_seen(&watched.key, pull.number).await?;
         let pinned = match pin(head, None, &seen, line.written_at, told.head) {
@@ -230,8 +289,8 @@ impl Run<'_> {
     }
 
     /// Rebuilds the branch now, over people's commits with `anew`.
-    async fn rebuild(&self, anew: bool) -> Result<Outcome, Failure> {
-        let Self { service, watched, pull, .. } = self;
+    async fn rebuild(&self, pull: &Pull, anew: bool) -> Result<Outcome, Failure> {
+        let Self { service, watched, .. } = self;
         if pull.state != State::Open {
             return self.refuse(&Answer::Failed { what: "it is not open" }).await;
         }
@@ -263,32 +322,22 @@ impl Run<'_> {
         self.grammar.spell(words)
     }
 
-    /// The decisions that an ignore of this scope means.
-    fn ignores(&self, what: Scope) -> Vec<Verb> {
-        let level = match what {
-            Scope::This => Level::This,
-            Scope::Patch => Level::Patch,
-            Scope::Minor => Level::Minor,
-            Scope::Major => Level::Major,
-            Scope::Image => Level::Image,
-        };
-        let changes = self.pull.proposed.iter().map(|proposed| &proposed.change);
-        changes
-            .map(|change| Verb::Ignore {
-                level,
-                image: change.image.clone(),
-                tag: (level == Level::This).then(|| decisions::version_text(&change.to)),
-            })
-            .collect()
-    }
-
-    async fn unignore(&self, what: Ignored) -> Result<Outcome, Failure> {
-        let Self { service, watched, pull, .. } = self;
+    /// On the dashboard issue there is no pull request, and only numbers tell what is meant.
+    async fn unignore(&self, pull: Option<&Pull>, what: Ignored) -> Result<Outcome, Failure> {
+        let Self { service, watched, .. } = self;
         let (store, key, now) = (&service.store, &watched.key, service.now());
         let mut taken_back = false;
         match what {
             Ignored::Scope(scope) => {
-                for verb in self.ignores(scope) {
+                let Some(pull) = pull else {
+                    let what = format!(
+                        "here it takes a number, such as `{}`; `{}` lists them",
+                        self.voice("unignore 1"),
+                        self.voice("ignores")
+                    );
+                    return self.refuse(&Answer::Failed { what: &what }).await;
+                };
+                for verb in ignores(pull, scope) {
                     for number in [Some(pull.number), None] {
                         taken_back |= store.undecide(key, number, &verb, now).await?;
                     }
@@ -298,7 +347,8 @@ impl Run<'_> {
                 // In the order in which `ignores` lists them: this pull request's first.
                 let all = store.decisions(key, now).await?;
                 let is_ignore = |it: &&Decided| matches!(it.verb, Verb::Ignore { .. });
-                let own = all.iter().filter(is_ignore).filter(|it| it.number == Some(pull.number));
+                let own = all.iter().filter(is_ignore);
+                let own = own.filter(|it| it.number.is_some() && it.number == pull.map(|pull| pull.number));
                 let everywhere = all.iter().filter(is_ignore).filter(|it| it.number.is_none());
                 let index = (number as usize).checked_sub(1);
                 if let Some(it) = index.and_then(|index| own.chain(everywhere).nth(index)) {
@@ -314,8 +364,8 @@ impl Run<'_> {
         }
     }
 
-    async fn status(&self) -> Result<Outcome, Failure> {
-        let Self { service, watched, pull, .. } = self;
+    async fn status(&self, pull: &Pull) -> Result<Outcome, Failure> {
+        let Self { service, watched, .. } = self;
         let row = service.store.merge_request(&watched.key, pull.number).await?;
         let remembered = row.as_ref().map(Remembered::of).unwrap_or_default();
         let asked = row.as_ref().map(|row| (row, &remembered));
@@ -360,7 +410,9 @@ impl Run<'_> {
     async fn look_soon(&self) -> Result<Outcome, Failure> {
         let Self { service, watched, pull, .. } = self;
         let mut asks = vec![service.ask_scan(watched, Priority::Person)];
-        if service.store.merge_request(&watched.key, pull.number).await?.is_some() {
+        if let Some(pull) = pull
+            && service.store.merge_request(&watched.key, pull.number).await?.is_some()
+        {
             asks.push(service.ask_of(watched, Kind::TryMerge, numbered(&watched.key, pull.number)));
         }
         service.store.ask(&asks, service.now()).await?;
@@ -402,7 +454,7 @@ impl Run<'_> {
     async fn note(&self, action: &str, reason: &str) -> Result<(), Failure> {
         let event = Event {
             repository: self.watched.key.clone(),
-            number: Some(self.pull.number),
+            number: self.pull.as_ref().map(|pull| pull.number),
             action: action.to_owned(),
             reason: reason.to_owned(),
             by: Some(self.line.by.clone()),
@@ -410,4 +462,23 @@ impl Run<'_> {
         self.service.store.note(&[event], self.service.now()).await?;
         Ok(())
     }
+}
+
+/// The decisions that an ignore of this scope on this pull request means.
+fn ignores(pull: &Pull, what: Scope) -> Vec<Verb> {
+    let level = match what {
+        Scope::This => Level::This,
+        Scope::Patch => Level::Patch,
+        Scope::Minor => Level::Minor,
+        Scope::Major => Level::Major,
+        Scope::Image => Level::Image,
+    };
+    let changes = pull.proposed.iter().map(|proposed| &proposed.change);
+    changes
+        .map(|change| Verb::Ignore {
+            level,
+            image: change.image.clone(),
+            tag: (level == Level::This).then(|| decisions::version_text(&change.to)),
+        })
+        .collect()
 }

@@ -21,6 +21,7 @@ use crate::forge::remote::Mirrored;
 use crate::forge::{Answer, ErrorKind, Forge, Person, RepositoryInfo, RepositoryName};
 use crate::render::Renderer;
 use crate::render::comments::CommentRenderer;
+use crate::render::dashboard::HeldBack;
 use crate::store::Store;
 use crate::store::work::{Ask, Kind, Lane, Priority};
 use crate::work::pass::configuration;
@@ -91,9 +92,9 @@ pub struct Service {
     /// The repositories, by key.
     pub watched: BTreeMap<String, Watched>,
     /// The time.
-    pub clock: fn() -> Timestamp,
+    pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     /// A number from 0 to 1 by which periodic work is spread.
-    pub jitter: fn() -> f64,
+    pub jitter: Arc<dyn Fn() -> f64 + Send + Sync>,
     /// What is remembered between two looks and can be lost.
     pub memory: Memory,
 }
@@ -104,6 +105,7 @@ pub struct Memory {
     configs: Mutex<HashMap<String, Arc<RepositoryConfig>>>,
     bots: Mutex<HashMap<String, Arc<OnceCell<Person>>>>,
     updated: Mutex<HashMap<(String, i64), Timestamp>>,
+    held_back: Mutex<HashMap<String, Vec<HeldBack>>>,
 }
 
 /// A repository that was entered: its branches as they are now.
@@ -201,6 +203,19 @@ impl Service {
     pub fn keep_config(&self, key: &str, config: Arc<RepositoryConfig>) {
         let mut configs = self.memory.configs.lock().unwrap_or_else(PoisonError::into_inner);
         configs.insert(key.to_owned(), config);
+    }
+
+    /// What the last look at a repository held back; none before the first look of this process.
+    #[must_use]
+    pub fn held_back(&self, key: &str) -> Option<Vec<HeldBack>> {
+        let held_back = self.memory.held_back.lock().unwrap_or_else(PoisonError::into_inner);
+        held_back.get(key).cloned()
+    }
+
+    /// Keeps what a look at a repository held back.
+    pub fn keep_held_back(&self, key: &str, what: Vec<HeldBack>) {
+        let mut held_back = self.memory.held_back.lock().unwrap_or_else(PoisonError::into_inner);
+        held_back.insert(key.to_owned(), what);
     }
 
     /// Whether a pull request changed since this was last asked about it.

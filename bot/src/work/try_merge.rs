@@ -19,10 +19,11 @@ use crate::merge::decide::{
 use crate::merge::reason::Reason;
 use crate::pulls::{Pull, State};
 use crate::render::comments::{Answer, CommentKey};
+use crate::server::metrics::{self, MergeOutcome};
 use crate::store::history::Event;
 use crate::store::merges::MergeRequest;
 use crate::store::repositories::ConfigState;
-use crate::store::work::{Claim, Next, Priority};
+use crate::store::work::{Claim, Kind, Next, Priority};
 
 /// What the names of our own checks begin with.
 const OWN_CHECKS: &str = "leadsman/";
@@ -42,6 +43,8 @@ pub struct Remembered {
     pub refused: Option<(String, Timestamp, u32)>,
     /// The names of the reasons that were told last, for the history.
     pub told: Vec<String>,
+    /// The same reasons in words, for the dashboard issue.
+    pub words: Vec<String>,
 }
 
 impl Remembered {
@@ -101,9 +104,14 @@ pub async fn try_merge(service: &Service, claim: &Claim) -> Result<Next, Failure
     match verdict {
         Verdict::Wait(reasons) => {
             let names: Vec<String> = reasons.iter().map(|reason| reason.name().to_owned()).collect();
+            remembered.words = reasons.iter().map(Reason::words).collect();
             if remembered.told != names {
-                let words: Vec<String> = reasons.iter().map(Reason::words).collect();
-                asked.note("waits", &words.join("; ")).await?;
+                asked.note("waits", &remembered.words.join("; ")).await?;
+                // The dashboard issue tells it, too.
+                if watched.forge.capabilities().issues {
+                    let ask = service.ask_of(watched, Kind::DashboardIssue, repository.to_owned());
+                    service.store.ask(&[ask.with(Priority::Scan)], now).await?;
+                }
             }
             remembered.told = names;
             service.store.keep_verdict(repository, number, row.created_at, &remembered.text()).await?;
@@ -112,6 +120,10 @@ pub async fn try_merge(service: &Service, claim: &Claim) -> Result<Next, Failure
         }
         Verdict::Drop(reason) => {
             asked.note("dropped", &reason.words()).await?;
+            metrics::merge(match reason {
+                Reason::Expired { .. } => MergeOutcome::Expired,
+                _ => MergeOutcome::Dropped,
+            });
             if *reason != Reason::AlreadyMerged {
                 asked.say(&Answer::Dropped(reason)).await?;
             }
@@ -162,6 +174,7 @@ async fn merged(
     notes: &[Note],
 ) -> Result<Next, Failure> {
     let Asked { service, watched, row, .. } = *asked;
+    metrics::merge(MergeOutcome::Merged);
     asked.note("merged", &format!("asked for by `{}`", row.by.login)).await?;
     let base = gathered.pull.base.as_str();
     asked.say(&Answer::Merged { head, base, method, commit: None, notes }).await?;
@@ -269,7 +282,13 @@ pub async fn gather(
     });
     let seen = store.heads_seen(&watched.key, number).await?;
     let head_since = seen.iter().find(|seen| seen.id == pull.head).map_or(pull.updated_at, |seen| seen.first_seen_at);
-    let head_of_base = store.repository(&watched.key).await?.and_then(|row| row.head);
+    let row = store.repository(&watched.key).await?;
+    // What the repository asks for is not known, so the most careful reading holds.
+    let misconfigured = row.as_ref().and_then(|row| match &row.config {
+        ConfigState::Invalid(why) => Some(why.clone()),
+        _ => None,
+    });
+    let head_of_base = row.and_then(|row| row.head);
     let behind = known.heads.get(&pull.head).is_none_or(|head| Some(head.base) != head_of_base);
     let images = images(service, &known).await;
     let ours: BTreeMap<_, _> = known.heads.clone();
@@ -288,6 +307,7 @@ pub async fn gather(
         standing,
         hold: hold.as_ref(),
         pause: pause.as_ref(),
+        misconfigured: misconfigured.as_deref(),
         images: &images,
         attempt: attempt.as_ref(),
         config: &config,
