@@ -23,6 +23,7 @@ mod run;
 mod scan;
 mod schema;
 mod serve;
+mod setup;
 mod suggest;
 mod tags;
 mod update;
@@ -77,6 +78,7 @@ enum Command {
     Tags(tags::Args),
     Run(run::Args),
     Serve(serve::Args),
+    Setup(setup::Args),
     Demo(demo::Args),
     Doctor(doctor::Args),
     Config(config::Args),
@@ -182,6 +184,7 @@ fn run(command: Command, context: &Context) -> Outcome {
         Command::Demo(args) => block_on(demo::run(&args, context)),
         Command::Run(args) => block_on(run::run(&args, context)),
         Command::Serve(args) => serve_until_told(serve::run(&args, context)),
+        Command::Setup(args) => block_on(setup::run(&args, context)),
         Command::Doctor(args) => block_on(doctor::run(&args, context)),
         Command::Tags(args) => block_on(tags::run(&args, context)),
         Command::Config(args) => config::run(&args, context),

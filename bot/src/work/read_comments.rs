@@ -10,6 +10,7 @@ use crate::forge::Comment;
 use crate::render::comments::{Answer, CommentKey};
 use crate::store::comments::CommandLine;
 use crate::store::dashboards::Dashboard;
+use crate::store::repositories::ConfigState;
 use crate::store::work::{Kind, Next};
 
 /// Reads the thread that the key names.
@@ -25,7 +26,12 @@ pub async fn read_comments(service: &Service, key: &str) -> Result<Next, Failure
     {
         return Ok(Next::Done);
     }
-    service.know_config(watched).await?;
+    if let Err(failure) = service.know_config(watched).await {
+        let row = service.store.repository(repository).await?;
+        // Then nobody may do anything there, and the first look that can use it asks for this again.
+        let is_wrong = row.is_some_and(|row| matches!(row.config, ConfigState::Invalid(_)));
+        return if is_wrong { Ok(Next::Done) } else { Err(failure) };
+    }
     let grammar = service.grammar(watched);
     let me = service.myself(watched).await?;
     let after = service.store.comment_cursor(repository, number).await?;
