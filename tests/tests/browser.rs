@@ -39,13 +39,13 @@ fn from_the_list_of_repositories_to_a_merge_with_nothing_but_a_browser() {
     browser.picture("repository");
 
     // One release with one image: one line goes, and one comes.
-    browser.follow("Update podinfo");
+    browser.follow("in clusters/staging");
     assert_eq!((changed(&browser, "removed").len(), changed(&browser, "added").len()), (1, 1));
     assert_eq!(browser.text(".file .plus") + &browser.text(".file .minus"), "+1−1");
 
     // One release with two images. Its table, its diff, what it waits for.
     browser.open(&repository);
-    browser.follow("Update shop");
+    browser.follow("Update shop/shop");
     let pull = browser.url();
     assert_eq!(browser.text("h1 + .facts .chip"), "open");
     let table = browser.texts(".text table:first-of-type tbody tr");
@@ -85,9 +85,9 @@ fn from_the_list_of_repositories_to_a_merge_with_nothing_but_a_browser() {
     assert_eq!(browser.url(), repository);
     let rows = browser.reload_until("it is open no longer", 15, |page| {
         let rows = listed(page);
-        (!open(page).iter().any(|row| row.contains("Update shop"))).then_some(rows)
+        (!open(page).iter().any(|row| row.contains("Update shop/shop"))).then_some(rows)
     });
-    assert!(rows.iter().any(|row| row.starts_with("merged") && row.contains("Update shop")), "{rows:?}");
+    assert!(rows.iter().any(|row| row.starts_with("merged") && row.contains("Update shop/shop")), "{rows:?}");
     browser.picture("repository-merged");
 
     browser.follow("Work");
