@@ -41,6 +41,8 @@ pub struct Remembered {
     pub unknown: u32,
     /// What the forge said to the last attempt, when, and how many there were.
     pub refused: Option<(String, Timestamp, u32)>,
+    /// Whether the forge was called to merge and its answer may have been lost.
+    pub trying: bool,
     /// The names of the reasons that were told last, for the history.
     pub told: Vec<String>,
     /// The same reasons in words, for the dashboard issue.
@@ -118,6 +120,10 @@ pub async fn try_merge(service: &Service, claim: &Claim) -> Result<Next, Failure
             asked.say(&Answer::Waiting { request, method: *method, reasons, notes, expires_at: *expires_at }).await?;
             Ok(next_look(verdict, *expires_at, now).map_or(Next::Done, Next::Again))
         }
+        // We did: what came after it was lost.
+        Verdict::Drop(Reason::AlreadyMerged) if remembered.trying => {
+            merged(&asked, &gathered, request.head, *method, notes).await
+        }
         Verdict::Drop(reason) => {
             asked.note("dropped", &reason.words()).await?;
             metrics::merge(match reason {
@@ -134,6 +140,8 @@ pub async fn try_merge(service: &Service, claim: &Claim) -> Result<Next, Failure
             if !claim.may_write() {
                 return Ok(Next::Again(now));
             }
+            remembered.trying = true;
+            service.store.keep_verdict(repository, number, row.created_at, &remembered.text()).await?;
             let answered = watched.forge.merge(&watched.name, pull.number, *head, *method, None).await?;
             match answered {
                 MergeAnswer::Merged => merged(&asked, &gathered, *head, *method, notes).await,
@@ -145,6 +153,7 @@ pub async fn try_merge(service: &Service, claim: &Claim) -> Result<Next, Failure
                 MergeAnswer::Again(said) => {
                     let count = remembered.refused.as_ref().map_or(0, |refused| refused.2) + 1;
                     remembered.refused = Some((said, now, count));
+                    remembered.trying = false;
                     service.store.keep_verdict(repository, number, row.created_at, &remembered.text()).await?;
                     Ok(Next::Again(now))
                 }

@@ -228,10 +228,15 @@ async fn thread_with(on: On, called: &str, fault: Option<(usize, Fault)>) -> (En
     let crashes = matches!(fault, Some((_, Fault::CrashBefore | Fault::CrashAfter)));
     // Whatever was put off is done some time later; after a crash by another process.
     settle(&mut world, crashes).await;
+    // One is closed by a person, so the next one comes from the same branch.
+    let first = world.only().await;
+    world.set_open(&first, false).await;
+    settle(&mut world, crashes).await;
     world.push("6.2.0");
     world.advance(6 * 3600);
     settle(&mut world, crashes).await;
     let pull = world.only().await;
+    assert_ne!(pull.number, first.number);
     world.a_moment().await;
     world.say_as(Who::Person, pull.number, &format!("/merge {}", pull.head)).await;
     for _ in 0..4 {

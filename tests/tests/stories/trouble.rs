@@ -6,7 +6,7 @@ use leadsman::store::work::Priority;
 use leadsman_tests::repository::Repository;
 use serde_json::json;
 
-use crate::world::{FILE, On, SETTLES_SOON, Stage, World, release};
+use crate::world::{On, SETTLES_SOON, Stage, World, release};
 
 const CONFIG: &str = ".leadsman.yaml";
 
@@ -143,9 +143,7 @@ pub(crate) async fn repositories_that_rest(on: On) {
     // The bot may only read: told, and nothing else.
     let head = world.head(&pull.branch);
     server.invite(name, &server.bot, "read");
-    world.push("6.2.2");
-    let ask = world.service.ask_scan(world.watched(), Priority::Scan);
-    world.service.store.ask(&[ask], world.now()).await.unwrap();
+    world.ask_for_image("6.2.2").await;
     world.try_work().await;
     assert_eq!(world.head(&pull.branch), head);
     let past = world.service.store.recent_history(world.key(), 20).await.unwrap();
@@ -167,5 +165,4 @@ pub(crate) async fn repositories_that_rest(on: On) {
     assert_eq!(world.trouble().await, None);
     assert_eq!(world.tag(&pull.branch), "6.3.0");
     assert_eq!(world.only().await.number, pull.number);
-    let _ = FILE;
 }

@@ -116,7 +116,8 @@ impl World {
         };
         let data = tempfile::tempdir().unwrap();
         let (ahead, faults) = (Arc::new(AtomicI64::new(0)), Arc::new(Faults::default()));
-        let service = service(&stage, data.path(), &config, &ahead, &faults).await;
+        let store = store_in(data.path()).await;
+        let service = service(&stage, data.path(), &config, &ahead, &faults, store).await;
         let world = Self { stage, registry, service, faults, ahead, config, data };
         world.push("6.0.0");
         world.push("6.1.0");
@@ -133,16 +134,18 @@ impl World {
         (world, pull)
     }
 
-    /// Another process with the same data folder: what was in memory is lost.
+    /// The service begins anew with the same store: what was in memory is lost.
     pub(crate) async fn restart(&mut self) {
-        self.service = service(&self.stage, self.data.path(), &self.config, &self.ahead, &self.faults).await;
+        let store = Arc::clone(&self.service.store);
+        self.service = service(&self.stage, self.data.path(), &self.config, &self.ahead, &self.faults, store).await;
         begin(&self.service).await.unwrap();
     }
 
     /// Another process whose data folder is empty.
     pub(crate) async fn lose_data(&mut self) {
         let data = tempfile::tempdir().unwrap();
-        self.service = service(&self.stage, data.path(), &self.config, &self.ahead, &self.faults).await;
+        let store = store_in(data.path()).await;
+        self.service = service(&self.stage, data.path(), &self.config, &self.ahead, &self.faults, store).await;
         self.data = data;
         begin(&self.service).await.unwrap();
     }
@@ -211,11 +214,16 @@ impl World {
 
     /// The registry says that the image was pushed, and what comes of it is done.
     pub(crate) async fn image_was_pushed(&self, tag: &str) {
+        self.ask_for_image(tag).await;
+        self.work().await;
+    }
+
+    /// The registry says that the image was pushed. Nothing is done yet.
+    pub(crate) async fn ask_for_image(&self, tag: &str) {
         self.push(tag);
         for used in self.service.store.uses(self.key()).await.unwrap() {
             self.service.store.ask(&[list_image::ask(&used, self.now())], self.now()).await.unwrap();
         }
-        self.work().await;
     }
 
     /// Somebody comments, and the forge tells of it; the comment's id. Nothing is done yet.
@@ -434,12 +442,17 @@ impl World {
     }
 }
 
+async fn store_in(data: &Path) -> Arc<Store> {
+    Arc::new(Store::open(data, "a story").await.unwrap())
+}
+
 async fn service(
     stage: &Stage,
     data: &Path,
     config: &str,
     ahead: &Arc<AtomicI64>,
     faults: &Arc<Faults>,
+    store: Arc<Store>,
 ) -> Arc<Service> {
     let token = data.join("token");
     if let Stage::Gitea { server, .. } = stage {
@@ -455,7 +468,7 @@ async fn service(
         config: &config,
         environment: &environment,
         data,
-        store: Arc::new(Store::open(data, "a story").await.unwrap()),
+        store,
         registry: Registry::new(options).unwrap(),
         clock: leadsman::clock::now,
         jitter: || 0.5,
