@@ -115,8 +115,8 @@ impl World {
         work(service).await;
         let path = format!("/repos/{}/issues/{number}/comments", self.name);
         let all = self.server.call(&self.server.admin, "GET", &path, &Value::Null);
-        let after = all.as_array().unwrap().iter().filter(|it| it["id"].as_i64().unwrap() > written);
-        after.last().map(|it| it["body"].as_str().unwrap().to_owned())
+        let mut after = all.as_array().unwrap().iter().filter(|it| it["id"].as_i64().unwrap() > written);
+        after.next_back().map(|it| it["body"].as_str().unwrap().to_owned())
     }
 }
 

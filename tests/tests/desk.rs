@@ -118,8 +118,8 @@ impl World {
             schedule: Schedule { images: SignedDuration::from_mins(5), repositories: SignedDuration::from_hours(1) },
             handle: "leadsman".into(),
             watched,
-            clock: now,
-            jitter: || 0.5,
+            clock: Arc::new(now),
+            jitter: Arc::new(|| 0.5),
             memory: Memory::default(),
         });
         let workers = Workers::default();
