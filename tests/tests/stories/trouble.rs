@@ -165,4 +165,13 @@ pub(crate) async fn repositories_that_rest(on: On) {
     assert_eq!(world.trouble().await, None);
     assert_eq!(world.tag(&pull.branch), "6.3.0");
     assert_eq!(world.only().await.number, pull.number);
+    let head = world.head(&pull.branch);
+    set(json!({ "name": "rested" }));
+    world.ask_for_image("6.4.0").await;
+    world.try_work().await;
+    let renamed = server.head("owner/rested", &pull.branch).unwrap();
+    let past = world.service.store.recent_history(world.key(), 5).await.unwrap();
+    let failed = past.iter().any(|past| past.event.action == "failed");
+    let moved = renamed != head.to_string();
+    assert!(moved || failed || world.trouble().await.is_some(), "carried on, or told: {past:#?}");
 }
