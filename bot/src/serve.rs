@@ -87,8 +87,8 @@ impl Setup<'_> {
             },
             handle: config.handle.clone(),
             watched,
-            clock,
-            jitter,
+            clock: Arc::new(clock),
+            jitter: Arc::new(jitter),
             memory: Memory::default(),
         })
     }

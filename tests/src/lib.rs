@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test part that fails should end the test")]
 
+pub mod browser;
 pub mod corpus;
+pub mod demo;
 pub mod gitea;
 pub mod measure;
 pub mod program;

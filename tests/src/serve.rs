@@ -36,7 +36,7 @@ impl Serve {
         let config = folder.join("leadsman.yaml");
         let data = folder.join("data");
         let text = format!(
-            "{configuration}\ndata: {}\nserver:\n  listen: 127.0.0.1:{port}\n  publicUrl: http://127.0.0.1:{port}\n",
+            "{configuration}\ndata_dir: {}\nserver:\n  listen: 127.0.0.1:{port}\n  public_url: http://127.0.0.1:{port}\n",
             data.display()
         );
         std::fs::write(&config, text).unwrap();

@@ -294,7 +294,8 @@ impl<'a> Demo<'a> {
         let address = listener.local_addr().map_err(|error| failed("listen", &error))?;
         let environment = environment();
         let secret = environment.get(SECRET).unwrap_or_default().to_owned();
-        let client = reqwest::Client::builder().no_proxy().build();
+        #[expect(clippy::disallowed_methods, reason = "it speaks with this very process")]
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build();
         let client = client.map_err(|error| failed("tell of pushes", &error))?;
         self.sample.on_push(Box::new(move |repository, tag| {
             let body = serde_json::json!({ "image": format!("{}/{repository}", fleet::HOST), "tag": tag }).to_string();

@@ -15,10 +15,15 @@ use crate::output::Exit;
 use crate::output::error::CliError;
 use crate::serve::{Setup, begin, hook_sources, jitter};
 use crate::server::access::Access;
+use crate::server::metrics::WorkLevels;
 use crate::server::{Parts, Server, metrics};
 use crate::store::Store;
+use crate::store::work::Count;
 use crate::work::handler::Worker;
 use crate::work::queue::{Settings, Workers};
+
+/// How often it is told how much work there is.
+const LEVELS: std::time::Duration = std::time::Duration::from_secs(15);
 
 /// Watches repositories and keeps their pull requests right
 ///
@@ -135,13 +140,39 @@ impl Running {
             }
         });
         let serving = tokio::spawn(server.serve(listener, until(stopped)));
-        end.await;
+        tokio::select! {
+            () = end => {}
+            () = tell_levels(&store) => {}
+        }
         tracing::info!("ending");
         let _ = stop.send(true);
         serving.await.map_err(|error| CliError::failed("the server broke off").because(&error))?;
         let tally = working.await.map_err(|error| CliError::failed("the workers broke off").because(&error))?;
         tracing::info!(done = tally.done, failed = tally.failed, put_off = tally.put_off, "ended");
         Ok(Exit::Done)
+    }
+}
+
+/// Says now and then how much work there is; never ends.
+async fn tell_levels(store: &Store) {
+    loop {
+        let now = clock::now();
+        match store.work_counts(now).await {
+            Ok(counts) => {
+                let sum = |count: fn(&Count) -> u64| counts.iter().map(count).sum();
+                let oldest = counts.iter().filter_map(|count| count.oldest_due).min();
+                let overdue = oldest.map_or(0, |due| now.duration_since(due).as_secs().max(0));
+                metrics::levels(WorkLevels {
+                    waiting: sum(|count| count.due + count.later),
+                    running: sum(|count| count.running),
+                    put_off: 0,
+                    parked: sum(|count| count.parked),
+                    overdue_seconds: u64::try_from(overdue).unwrap_or_default(),
+                });
+            }
+            Err(error) => tracing::warn!(%error, "cannot count the work"),
+        }
+        tokio::time::sleep(LEVELS).await;
     }
 }
 

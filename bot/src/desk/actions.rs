@@ -90,7 +90,7 @@ impl Actions for Desk {
         let Ok(commit) = ObjectId::from_hex(sha.as_bytes()) else {
             return refused("`sha` is no commit id: send all 40 digits");
         };
-        if !local.repository().find_commit(commit).is_ok() {
+        if local.repository().find_commit(commit).is_err() {
             return refused("the repository has no commit of that id");
         }
         if name.trim().is_empty() || name.len() > MAX_STATUS_NAME || name.chars().any(char::is_control) {

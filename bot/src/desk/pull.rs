@@ -35,7 +35,7 @@ const MAX_CHECKS: usize = 200;
 const MAX_HISTORY: usize = 100;
 
 /// What is asked of the forge for a page, of repositories on this machine only.
-struct FromForge {
+struct Told {
     author: String,
     head: ObjectId,
     comments: Vec<CommentView>,
@@ -59,7 +59,7 @@ impl Desk {
         let known = store.pull(key, shown.number).await?.map(|(pull, _)| pull);
         let history = store.history_of_pull(key, Some(shown.number)).await?;
         let base = store.repository(key).await?.and_then(|row| row.head);
-        let forge = if is_here(watched) { Some(self.from_forge(watched, &shown).await?) } else { None };
+        let forge = if is_here(watched) { Some(self.asked_of_forge(watched, &shown).await?) } else { None };
         let head = forge.as_ref().map(|forge| forge.head).or(shown.head).filter(|head| !head.is_null());
 
         let is_open = shown.state == State::Open;
@@ -83,7 +83,7 @@ impl Desk {
         });
 
         let (author, comments, checks) = match forge {
-            Some(FromForge { author, comments, checks, .. }) => (author, comments, checks),
+            Some(Told { author, comments, checks, .. }) => (author, comments, checks),
             None => (service.handle.clone(), Vec::new(), Vec::new()),
         };
         let repository = reference(watched);
@@ -109,7 +109,7 @@ impl Desk {
         })
     }
 
-    async fn from_forge(&self, watched: &Watched, shown: &ShownPull) -> Result<FromForge, ViewError> {
+    async fn asked_of_forge(&self, watched: &Watched, shown: &ShownPull) -> Result<Told, ViewError> {
         let (forge, name) = (&watched.forge, &watched.name);
         let told = forge.pull(name, shown.thread).await?;
         let me = self.service.myself(watched).await?;
@@ -126,7 +126,7 @@ impl Desk {
         };
         let comments = said.into_iter().skip(skipped).map(comment).collect();
         let checks = forge.checks(name, told.head).await?;
-        Ok(FromForge { author: told.author.login, head: told.head, comments, checks })
+        Ok(Told { author: told.author.login, head: told.head, comments, checks })
     }
 
     /// What a merge waits for, as it is judged now.

@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use url::{Host, Url};
 
 use super::{Answer, ErrorKind, ForgeError};
+use crate::server::metrics;
 
 /// How many redirects one request follows.
 const MAX_REDIRECTS: usize = 3;
@@ -106,16 +107,7 @@ pub struct Metered;
 
 impl Observer for Metered {
     fn sent(&self, sent: &Sent<'_>) {
-        let host = sent.host.to_owned();
-        let status = sent.status.map_or_else(|| "none".to_owned(), |status| status.to_string());
-        let method = sent.method.as_str().to_owned();
-        metrics::counter!(
-            "leadsman_forge_requests_total",
-            "host" => host.clone(), "method" => method, "route" => sent.route, "status" => status
-        )
-        .increment(1);
-        metrics::histogram!("leadsman_forge_request_duration_seconds", "host" => host, "route" => sent.route)
-            .record(sent.elapsed.as_secs_f64());
+        metrics::call(metrics::Service::Forge, sent.host, sent.status, sent.elapsed);
     }
 }
 

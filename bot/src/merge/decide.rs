@@ -126,6 +126,8 @@ pub struct Facts<'a> {
     pub hold: Option<&'a Hold>,
     /// The pause of its repository.
     pub pause: Option<&'a Pause>,
+    /// What is wrong with the repository's own configuration.
+    pub misconfigured: Option<&'a str>,
     /// The images that it proposes.
     pub images: &'a [Image],
     /// The last attempt to merge it.
@@ -264,7 +266,8 @@ fn people(facts: &Facts<'_>) -> Vec<Reason> {
         facts.pause.map(|Pause { by, reason, since: _ }| Reason::Paused { by: by.clone(), why: reason.clone() });
     let unknown =
         (facts.standing == Standing::Unknown).then(|| Reason::RequesterUnknown { by: facts.request.by.clone() });
-    held.into_iter().chain(paused).chain(unknown).collect()
+    let misconfigured = facts.misconfigured.map(|why| Reason::Misconfigured { why: why.to_owned() });
+    held.into_iter().chain(paused).chain(misconfigured).chain(unknown).collect()
 }
 
 /// What the checks on the head leave open. Expected are the required ones, those of the pull requests merged before,
@@ -397,7 +400,7 @@ fn possible_at(reason: &Reason, now: Timestamp) -> Timestamp {
         | Reason::MergeableUnknown { until }
         | Reason::ForgeRefused { until, .. } => *until,
         Reason::Held { until: Some(until), .. } => *until,
-        Reason::Held { until: None, .. } | Reason::Paused { .. } => after(60),
+        Reason::Held { until: None, .. } | Reason::Paused { .. } | Reason::Misconfigured { .. } => after(60),
         Reason::CheckPending { .. }
         | Reason::RequiredCheckMissing { .. }
         | Reason::Behind { .. }

@@ -89,6 +89,11 @@ pub enum Reason {
         /// Why.
         why: Option<String>,
     },
+    /// The repository's own configuration cannot be used, so nobody knows what is allowed there.
+    Misconfigured {
+        /// What is wrong with it.
+        why: String,
+    },
     /// The registry could not be asked whether the image is still the same.
     ImageUnknown {
         /// The image, with its tag.
@@ -165,7 +170,7 @@ pub enum Reason {
 
 impl Reason {
     /// The names of all reasons ([`Reason::name`]), those to wait first.
-    pub const NAMES: [&'static str; 26] = [
+    pub const NAMES: [&'static str; 27] = [
         "check-pending",
         "check-failed",
         "required-check-missing",
@@ -178,6 +183,7 @@ impl Reason {
         "mergeable-unknown",
         "held",
         "paused",
+        "misconfigured",
         "image-unknown",
         "requester-unknown",
         "forge-refused",
@@ -210,6 +216,7 @@ impl Reason {
             Self::MergeableUnknown { .. } => "mergeable-unknown",
             Self::Held { .. } => "held",
             Self::Paused { .. } => "paused",
+            Self::Misconfigured { .. } => "misconfigured",
             Self::ImageUnknown { .. } => "image-unknown",
             Self::RequesterUnknown { .. } => "requester-unknown",
             Self::ForgeRefused { .. } => "forge-refused",
@@ -255,6 +262,7 @@ impl Reason {
             Self::Paused { by, why } => {
                 format!("the repository is paused by {}{}", tick(by), because(why.as_deref()))
             }
+            Self::Misconfigured { why } => format!("the repository's configuration cannot be used: {why}"),
             Self::ImageUnknown { image } => format!("the registry could not be asked about {}", tick(image)),
             Self::RequesterUnknown { by } => format!("the forge does not say whether {} may still merge", tick(by)),
             Self::ForgeRefused { said, until } => {
@@ -303,6 +311,7 @@ impl Reason {
             Self::MergeableUnknown { .. } => "the forge".into(),
             Self::Held { .. } => format!("somebody with write access, by {}", say("unhold")),
             Self::Paused { .. } => format!("somebody with maintain access, by {}", say("resume")),
+            Self::Misconfigured { .. } => "whoever mends `.leadsman.yaml` on the default branch".into(),
             Self::ImageUnknown { .. } => "the registry".into(),
             Self::RequesterUnknown { .. } | Self::ForgeRefused { .. } => "the forge; or whoever runs Leadsman".into(),
             Self::AlreadyMerged => "nothing needs to be done".into(),

@@ -174,6 +174,7 @@ pub async fn carry_out(place: &dyn Place, prepared: Vec<Prepared>, now: Timestam
             Action::Close { delete: Some(head), .. } => Some((Some(head), None)),
             Action::Describe { .. }
             | Action::Keep { .. }
+            | Action::Hold { .. }
             | Action::LeaveAlone
             | Action::HoldBack
             | Action::Close { delete: None, .. }
@@ -181,7 +182,7 @@ pub async fn carry_out(place: &dyn Place, prepared: Vec<Prepared>, now: Timestam
         };
         let mut head = match decision.action {
             Action::Open { from } | Action::Move { from } => from,
-            Action::Describe { head } => Some(head),
+            Action::Describe { head } | Action::Hold { head } => Some(head),
             Action::Keep { head } => head,
             _ => None,
         };
@@ -225,7 +226,7 @@ pub async fn publish(
         let actual = on_forge.get(branch);
         let open = actual.filter(|pull| pull.state == PullState::Open);
         let result = match (action, wanted.get(key), open) {
-            (Action::LeaveAlone | Action::HoldBack | Action::Reopen, ..) => Ok(None),
+            (Action::Hold { .. } | Action::LeaveAlone | Action::HoldBack | Action::Reopen, ..) => Ok(None),
             (Action::Close { state: State::Merged | State::Closed, .. }, None, Some(pull)) => {
                 let body = format!(
                     "> **Closed by Leadsman:** {reason}.
@@ -305,6 +306,10 @@ pub async fn conclude(
                     let known = before.is_some_and(|pull| pull.left_alone.as_ref() == Some(&decision.reason));
                     if known { None } else { open(None, Some(decision.reason.clone()), Some(event(decision))) }
                 }
+                Action::Hold { head } => {
+                    let known = before.is_some_and(|pull| pull.head == Some(*head) && pull.left_alone.is_none());
+                    if known { None } else { open(Some(*head), None, None) }
+                }
                 // Written down before anything was opened.
                 Action::Close { .. } | Action::Reopen | Action::HoldBack => None,
             }
@@ -321,7 +326,7 @@ impl Action {
             Self::Open { .. } => "opened",
             Self::Move { .. } => "moved",
             Self::Describe { .. } => "described",
-            Self::Keep { .. } => "kept",
+            Self::Keep { .. } | Self::Hold { .. } => "kept",
             Self::LeaveAlone => "left-alone",
             Self::HoldBack => "held-back",
             Self::Close { state: State::Merged, .. } => "merged",

@@ -190,6 +190,11 @@ pub enum Action {
         /// Where the branch is, if there is one of ours.
         head: Option<ObjectId>,
     },
+    /// Nothing although something else is wanted, because people hold it: neither branch nor text.
+    Hold {
+        /// Where the branch is.
+        head: ObjectId,
+    },
     /// Nothing, because a person or a work tree has the branch.
     LeaveAlone,
     /// Open nothing, because people did not want it.
@@ -401,7 +406,7 @@ fn about_open(facts: &Facts<'_>, pull: &Pull) -> (Action, String) {
             let is_asked_for = wishes.rebuild.contains(&pull.key) || wishes.recreate.contains(&pull.key);
             let is_new = *content_print != wanted.content_print;
             if (is_new || *outdated) && wishes.held.contains(&pull.key) && !is_asked_for {
-                return keep("it is held");
+                return (Action::Hold { head: *id }, "it is held".into());
             }
             let why = if is_new {
                 "there is something newer"

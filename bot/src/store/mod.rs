@@ -278,4 +278,4 @@ fn migrator() -> Migrator {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -15,20 +15,20 @@ fn now() -> Timestamp {
 }
 
 /// A store in a folder of its own.
-pub(super) struct Opened {
+pub(crate) struct Opened {
     store: Option<Store>,
     folder: tempfile::TempDir,
 }
 
 impl Opened {
-    pub(super) async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Some(Store::open(folder.path(), "a test").await.unwrap());
         Self { store, folder }
     }
 
     /// Ends the process, as far as the store can tell, and begins another.
-    pub(super) async fn reopen(&mut self) {
+    pub(crate) async fn reopen(&mut self) {
         self.store.take().unwrap().close().await;
         self.store = Some(Store::open(self.folder.path(), "a test").await.unwrap());
     }
@@ -43,16 +43,16 @@ impl Deref for Opened {
 }
 
 /// So many seconds after some midnight.
-pub(super) fn at(seconds: i64) -> Timestamp {
+pub(crate) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_767_312_000 + seconds).unwrap()
 }
 
 /// A minute.
-pub(super) fn lease() -> Duration {
+pub(crate) fn lease() -> Duration {
     Duration::from_secs(60)
 }
 
-pub(super) fn id(digit: &str) -> ObjectId {
+pub(crate) fn id(digit: &str) -> ObjectId {
     ObjectId::from_hex(digit.repeat(40).as_bytes()).unwrap()
 }
 
@@ -158,7 +158,8 @@ async fn migrations_go_up_and_down_and_up() {
     // The pull request of a local repository has the same number there.
     assert_eq!(store.pull_of_forge_number(REPOSITORY, 1).await.unwrap(), Some((1, "main".to_owned())));
     migrator().undo(&store.writer, 0).await.unwrap();
-    let left = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '%sqlx%'";
+    let left =
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '%sqlx%' AND name NOT LIKE 'sqlite_%'";
     assert_eq!(sqlx::query(left).fetch_all(&store.writer).await.unwrap().len(), 0);
     migrator().run(&store.writer).await.unwrap();
 }

@@ -482,7 +482,7 @@ impl Store {
     }
 
     /// Ends a claim whose work went well: its failures are forgotten, and it runs again if it was asked for meanwhile
-    /// (invariant 1). False: the claim had lapsed, and nothing was done (invariant 4).
+    /// (invariant 1). What nobody asked for meanwhile is as urgent as its kind again. False: the claim had lapsed, and nothing was done (invariant 4).
     ///
     /// # Errors
     /// Where the database cannot be written; then the claim goes on.
@@ -494,6 +494,7 @@ impl Store {
         let row = sqlx::query(
             "UPDATE work SET claimed_by = NULL, claimed_until = NULL, attempts = 0, parked_at = NULL, \
              last_error = NULL, not_before = 0, done_at = $6, \
+             priority = CASE WHEN due_at IS NULL THEN $7 ELSE priority END, \
              due_at = CASE WHEN due_at IS NULL OR due_at > $5 THEN COALESCE($5, due_at) ELSE due_at END \
              WHERE kind = $1 AND key = $2 AND claimed_by = $3 AND fence = $4 AND claimed_until > $6 \
              RETURNING due_at",
@@ -504,6 +505,7 @@ impl Store {
         .bind(claim.fence)
         .bind(again)
         .bind(now.as_millisecond())
+        .bind(claim.kind.priority().rank())
         .fetch_optional(&self.writer)
         .await
         .map_err(sql("finish work in"))?;

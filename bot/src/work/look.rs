@@ -16,6 +16,7 @@ use super::{dashboard_issue, list_image, recover};
 use crate::plan::Key;
 use crate::pulls::Wishes;
 use crate::render::dashboard::HeldBack;
+use crate::server::metrics::{self, ScanOutcome};
 use crate::store::history::Event;
 use crate::store::images::Use;
 use crate::store::problems::Found;
@@ -64,6 +65,12 @@ pub async fn look(service: &Service, watched: &Watched, wishes: &Wishes) -> Resu
     keep_where(service, watched, &site).await?;
     recover::recover(service, watched, &site).await?;
     let done = with_look(service, watched, &site, wishes, async |look| pass(look).await).await;
+    let outcome = match &done {
+        Ok(done) if done.failures() == 0 => ScanOutcome::Clean,
+        Ok(_) => ScanOutcome::WithErrors,
+        Err(_) => ScanOutcome::Failed,
+    };
+    metrics::scan(outcome);
     let done = match done {
         Ok(done) => done,
         Err(PassError::Config(errors)) => {
@@ -172,6 +179,9 @@ async fn keep(service: &Service, watched: &Watched, site: &Site, done: &Pass) ->
     let changed = store.replace_uses(&watched.key, &uses).await?;
     let mut asks: Vec<Ask> =
         changed.new.iter().map(|used| list_image::ask(used, service.later(service.schedule.images))).collect();
+    for done in done.pulls.iter().filter(|done| done.error.is_none() && done.action != "kept") {
+        metrics::pull(done.action);
+    }
     for Reconciled { number, on_forge, updated_at, .. } in &done.pulls {
         let (Some(number), Some((thread, url))) = (number, on_forge) else { continue };
         store.set_forge_number(&watched.key, *number, *thread, Some(url)).await?;

@@ -23,6 +23,7 @@ use tokio::task::{JoinError, JoinSet};
 use tracing::Instrument;
 
 use crate::forge::ForgeError;
+use crate::server::metrics::{self, WorkOutcome};
 use crate::store::work::{Claim, Next};
 use crate::store::{Store, StoreError};
 
@@ -118,12 +119,12 @@ enum Ended {
 }
 
 impl Ended {
-    fn as_str(self) -> &'static str {
+    fn outcome(self) -> WorkOutcome {
         match self {
-            Self::Done => "done",
-            Self::Failed => "failed",
-            Self::PutOff => "put_off",
-            Self::Stopped => "stopped",
+            Self::Done => WorkOutcome::Done,
+            Self::Failed => WorkOutcome::Failed,
+            Self::PutOff => WorkOutcome::PutOff,
+            Self::Stopped => WorkOutcome::Lost,
         }
     }
 }
@@ -275,8 +276,7 @@ impl<H: Handler> Crew<H> {
         }
         .instrument(span)
         .await;
-        metrics::counter!("leadsman_work_total", "kind" => kind, "outcome" => ended.as_str()).increment(1);
-        metrics::histogram!("leadsman_work_seconds", "kind" => kind).record(begun.elapsed().as_secs_f64());
+        metrics::work(kind, ended.outcome(), begun.elapsed());
         ended
     }
 

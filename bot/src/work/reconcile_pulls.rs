@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use thiserror::Error;
 
 use crate::config::repository::RepositoryConfig;
-use crate::forge::ForgeError;
+use crate::forge::{ForgeError, PullState};
 use crate::forge::commit::{Base, BuildError};
 use crate::forge::place::{BaseBranch, Place};
 use crate::plan::{self, Change, Intent, Key, Memory, Observed, Proposed, PullDecisions};
@@ -121,6 +121,16 @@ pub async fn reconcile_pulls(
     let branches = place.branches().map_err(broken)?;
     let asked = known.iter().filter(|pull| pull.state == State::Open).map(|pull| pull.branch.clone());
     let mut on_forge = place.pulls(&base.name, &asked.chain(branches.heads.keys().cloned()).collect()).await?;
+    if let Some(on_forge) = &mut on_forge {
+        // Where opening one did not come through, the forge's newest one of that branch is an earlier one: what became
+        // of that says nothing of this one.
+        let numbers = store.on_forge(repository, &base.name).await?;
+        on_forge.retain(|branch, told| {
+            let open = known.iter().find(|pull| pull.state == State::Open && pull.branch == *branch);
+            let whose = numbers.iter().find(|(_, on_forge)| on_forge.number == told.number).map(|(number, _)| *number);
+            told.state == PullState::Open || open.is_none_or(|open| whose.is_none_or(|whose| whose == open.number))
+        });
+    }
     let look = |known: &[_]| survey(&place.repository(), base, &branches, on_forge.as_ref(), known).map_err(broken);
     let mut surveyed = look(&known)?;
     let lost = adopt(&place.repository(), base, &known, &surveyed, scanned.recognise);
@@ -182,7 +192,14 @@ pub async fn reconcile_pulls(
     let from_store = done.iter().any(|done| done.decision.number.is_some() && !wanted.contains_key(&done.decision.key));
     let texts = if from_store { store.texts(repository, &base.name).await? } else { BTreeMap::new() };
     let mut reconciled: Vec<_> = done.into_iter().map(|done| report(done, &wanted, &texts, &known)).collect();
+    // A branch can hold the next pull request in the look that finds the end of the one before.
+    let ended = |one: &Reconciled| matches!(one.action, "merged" | "declined" | "closed");
+    let held: BTreeSet<String> =
+        reconciled.iter().filter(|one| one.number.is_some() && !ended(one)).map(|one| one.branch.clone()).collect();
     for one in &mut reconciled {
+        if ended(one) && held.contains(&one.branch) {
+            continue;
+        }
         let pull = on_forge.as_ref().and_then(|pulls| pulls.get(&one.branch));
         one.on_forge = pull.map(|pull| (pull.number, pull.url.clone()));
         one.updated_at = pull.map(|pull| pull.updated_at);

@@ -92,9 +92,9 @@ pub struct Service {
     /// The repositories, by key.
     pub watched: BTreeMap<String, Watched>,
     /// The time.
-    pub clock: fn() -> Timestamp,
+    pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     /// A number from 0 to 1 by which periodic work is spread.
-    pub jitter: fn() -> f64,
+    pub jitter: Arc<dyn Fn() -> f64 + Send + Sync>,
     /// What is remembered between two looks and can be lost.
     pub memory: Memory,
 }

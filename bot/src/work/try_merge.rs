@@ -19,6 +19,7 @@ use crate::merge::decide::{
 use crate::merge::reason::Reason;
 use crate::pulls::{Pull, State};
 use crate::render::comments::{Answer, CommentKey};
+use crate::server::metrics::{self, MergeOutcome};
 use crate::store::history::Event;
 use crate::store::merges::MergeRequest;
 use crate::store::repositories::ConfigState;
@@ -40,6 +41,8 @@ pub struct Remembered {
     pub unknown: u32,
     /// What the forge said to the last attempt, when, and how many there were.
     pub refused: Option<(String, Timestamp, u32)>,
+    /// Whether the forge was called to merge and its answer may have been lost.
+    pub trying: bool,
     /// The names of the reasons that were told last, for the history.
     pub told: Vec<String>,
     /// The same reasons in words, for the dashboard issue.
@@ -117,8 +120,16 @@ pub async fn try_merge(service: &Service, claim: &Claim) -> Result<Next, Failure
             asked.say(&Answer::Waiting { request, method: *method, reasons, notes, expires_at: *expires_at }).await?;
             Ok(next_look(verdict, *expires_at, now).map_or(Next::Done, Next::Again))
         }
+        // We did: what came after it was lost.
+        Verdict::Drop(Reason::AlreadyMerged) if remembered.trying => {
+            merged(&asked, &gathered, request.head, *method, notes).await
+        }
         Verdict::Drop(reason) => {
             asked.note("dropped", &reason.words()).await?;
+            metrics::merge(match reason {
+                Reason::Expired { .. } => MergeOutcome::Expired,
+                _ => MergeOutcome::Dropped,
+            });
             if *reason != Reason::AlreadyMerged {
                 asked.say(&Answer::Dropped(reason)).await?;
             }
@@ -129,6 +140,8 @@ pub async fn try_merge(service: &Service, claim: &Claim) -> Result<Next, Failure
             if !claim.may_write() {
                 return Ok(Next::Again(now));
             }
+            remembered.trying = true;
+            service.store.keep_verdict(repository, number, row.created_at, &remembered.text()).await?;
             let answered = watched.forge.merge(&watched.name, pull.number, *head, *method, None).await?;
             match answered {
                 MergeAnswer::Merged => merged(&asked, &gathered, *head, *method, notes).await,
@@ -140,6 +153,7 @@ pub async fn try_merge(service: &Service, claim: &Claim) -> Result<Next, Failure
                 MergeAnswer::Again(said) => {
                     let count = remembered.refused.as_ref().map_or(0, |refused| refused.2) + 1;
                     remembered.refused = Some((said, now, count));
+                    remembered.trying = false;
                     service.store.keep_verdict(repository, number, row.created_at, &remembered.text()).await?;
                     Ok(Next::Again(now))
                 }
@@ -169,6 +183,7 @@ async fn merged(
     notes: &[Note],
 ) -> Result<Next, Failure> {
     let Asked { service, watched, row, .. } = *asked;
+    metrics::merge(MergeOutcome::Merged);
     asked.note("merged", &format!("asked for by `{}`", row.by.login)).await?;
     let base = gathered.pull.base.as_str();
     asked.say(&Answer::Merged { head, base, method, commit: None, notes }).await?;
@@ -276,7 +291,13 @@ pub async fn gather(
     });
     let seen = store.heads_seen(&watched.key, number).await?;
     let head_since = seen.iter().find(|seen| seen.id == pull.head).map_or(pull.updated_at, |seen| seen.first_seen_at);
-    let head_of_base = store.repository(&watched.key).await?.and_then(|row| row.head);
+    let row = store.repository(&watched.key).await?;
+    // What the repository asks for is not known, so the most careful reading holds.
+    let misconfigured = row.as_ref().and_then(|row| match &row.config {
+        ConfigState::Invalid(why) => Some(why.clone()),
+        _ => None,
+    });
+    let head_of_base = row.and_then(|row| row.head);
     let behind = known.heads.get(&pull.head).is_none_or(|head| Some(head.base) != head_of_base);
     let images = images(service, &known).await;
     let ours: BTreeMap<_, _> = known.heads.clone();
@@ -295,6 +316,7 @@ pub async fn gather(
         standing,
         hold: hold.as_ref(),
         pause: pause.as_ref(),
+        misconfigured: misconfigured.as_deref(),
         images: &images,
         attempt: attempt.as_ref(),
         config: &config,

@@ -9,7 +9,7 @@
 //!
 //! ```sh
 //! cargo run -p leadsman-tests --bin recording -- --columns 104 --out docs/demo.svg \
-//!     --skip "A fleet" --skip "people read" --skip next demo
+//!     --skip "A fleet" --skip "people read" --skip next demo --once
 //! ```
 
 use std::{

@@ -243,8 +243,23 @@ pub fn send(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> Result<Received> {
+    send_within(Duration::from_secs(10), address, method, target, headers, body)
+}
+
+/// Sends one request on a connection of its own, and waits this long for each part of the answer.
+///
+/// # Errors
+/// Where there is no answer in time.
+pub fn send_within(
+    patience: Duration,
+    address: SocketAddr,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Result<Received> {
     let mut stream = std::net::TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    stream.set_read_timeout(Some(patience))?;
     let mut head = format!("{method} {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));

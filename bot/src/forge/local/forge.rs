@@ -13,9 +13,9 @@ use super::Local;
 use super::merge::Merge;
 use crate::clock;
 use crate::forge::{
-    Answer, Capabilities, Check, Comment, Conversation, ErrorKind, Forge, ForgeError, ForgePull, Issues, MergeAnswer,
-    MergeMethod, Mergeable, Merging, NewPull, Permission, Person, PullEdit, PullState, Pulls, Reaction, Repositories,
-    RepositoryInfo, RepositoryName, Review, Rules,
+    Answer, BranchMove, Capabilities, Check, Comment, Conversation, ErrorKind, Forge, ForgeError, ForgePull, Issues,
+    MergeAnswer, MergeMethod, Mergeable, Merging, NewPull, Permission, Person, PullEdit, PullState, Pulls, Reaction,
+    Repositories, RepositoryInfo, RepositoryName, Review, Rules,
 };
 use crate::pulls::State;
 use crate::store::local::{LocalPull, NewComment};
@@ -160,11 +160,21 @@ impl Pulls for LocalForge {
     async fn edit_pull(&self, repository: &RepositoryName, number: i64, edit: &PullEdit) -> Answer<()> {
         let what = format!("change pull request {number}");
         let pull = self.local_pull(&what, repository, number).await?;
-        let state = match (edit.open, pull.state) {
-            (Some(false), State::Open) => State::Declined,
-            (Some(true), State::Declined | State::Closed) => State::Open,
+        let local = self.find(&what, repository)?;
+        let here = local.branches().ok().and_then(|branches| branches.get(&pull.branch).copied());
+        let (state, from, to) = match (edit.open, pull.state) {
+            (Some(false), State::Open) => (State::Declined, here, None),
+            (Some(true), State::Declined | State::Closed) => (State::Open, None, pull.head),
             _ => return Ok(()),
         };
+        // A pull request without its branch is closed, and one whose branch came back is open again: so the branch goes
+        // first. One that a person committed to stays: it is theirs.
+        let is_ours = here.is_none() || here == pull.head;
+        if is_ours && from != to {
+            let step = BranchMove { branch: pull.branch, from, to, why: "leadsman: it was asked for".into() };
+            let moved = local.apply(&[step], clock::now()).into_iter().collect::<Result<Vec<()>, _>>();
+            moved.map_err(|moved| error(ErrorKind::Conflict, &what, moved.to_string()))?;
+        }
         let set = self.store.set_local_state(&repository.0, number, state, clock::now()).await;
         set.map_err(|error| stored(&what, &error))
     }

@@ -60,6 +60,24 @@ async fn what_is_asked_for_while_it_runs_runs_again_invariant_1() {
 }
 
 #[tokio::test]
+async fn what_was_urgent_is_so_once_and_what_is_asked_for_meanwhile_stays_urgent_invariant_1() {
+    let store = Opened::new().await;
+    let urgent = |repository: &str| scan(repository, 0).with(Priority::Person);
+    store.ask(&[urgent("a"), scan("b", 100), scan("c", 99)], at(0)).await.unwrap();
+    let first = claim(&store, 1).await.unwrap();
+    assert_eq!(first.key, "a");
+    store.finish(&first, Next::Again(at(101)), at(2)).await.unwrap();
+    // It came back by itself, so it waits for its turn.
+    let second = claim(&store, 200).await.unwrap();
+    assert_eq!(second.key, "c");
+    store.ask(&[urgent("c")], at(200)).await.unwrap();
+    store.finish(&second, Next::Done, at(201)).await.unwrap();
+    assert_eq!(claimed(&store, 202).await.1, "c");
+    assert_eq!(claimed(&store, 202).await.1, "b");
+    assert_eq!(claimed(&store, 202).await.1, "a");
+}
+
+#[tokio::test]
 async fn periodic_work_keeps_its_row_and_a_hook_makes_it_earlier() {
     let store = Opened::new().await;
     store.ask(&[scan("a", 0)], at(0)).await.unwrap();
