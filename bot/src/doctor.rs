@@ -1,5 +1,7 @@
 //! Checks what a scan relies on: configuration, folders, docker's credentials, registries and the clock.
 //!
+//! What only the service relies on is checked by [`service`].
+//!
 //! Each check says what it found and what to do about it. Changes nothing but for making the folders that a scan would
 //! make too. The time is a parameter.
 
@@ -13,6 +15,8 @@ use crate::config::{Config, Environment, Loaded};
 use crate::output::error::CliError;
 use crate::output::json::{CheckResult, CheckView};
 use crate::output::text::elapsed;
+
+pub mod service;
 
 /// A clock that is further off than this makes ages wrong enough to matter.
 const MAX_SKEW: i64 = 60;

@@ -122,3 +122,37 @@ async fn a_registry_is_told_without_the_secret() {
     assert!(out.contains("url: https://leadsman.example.com/webhooks/registry/distribution"), "{out}");
     assert!(out.contains(&secret.display().to_string()) && !out.contains(SECRET), "{out}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_doctor_looks_at_forges_and_repositories() {
+    let world = World::new();
+    let name = world.server.repository("checked", &[("a.yaml", "a: 1\n")]);
+    let check = async |who: &Account, repositories: &[&str]| {
+        world.configure(who, repositories, PUBLIC);
+        let (out, error, code) = world.told(&["doctor", "--format", "json"]).await;
+        let document: Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{error}"));
+        let checks = document["checks"].as_array().unwrap().clone();
+        let found = move |start: &str| {
+            let check = checks.iter().find(|check| check["name"].as_str().unwrap().starts_with(start)).unwrap();
+            (check["result"].as_str().unwrap().to_owned(), format!("{} {}", check["message"], check["hint"]))
+        };
+        (found, code)
+    };
+    let (found, _) = check(&world.server.bot, &[&name]).await;
+    assert_eq!(found("forge "), ("ok".into(), format!("\"reached; the bot is `{}`\" null", world.server.bot.login)));
+    assert_eq!(found("repository ").0, "ok");
+    let (result, told) = found("webhook of ");
+    assert!(result == "warning" && told.contains("leadsman setup webhook"), "{told}");
+
+    let (found, code) = check(&world.server.reader, &[&name]).await;
+    let (result, told) = found("repository ");
+    assert!(result == "failed" && told.contains("administrator") && code == 1, "{told}");
+
+    let (found, code) = check(&world.server.bot, &["owner/none"]).await;
+    assert!(found("repository ").0 == "failed" && code == 1);
+
+    let nobody = Account { token: "0".repeat(40), ..world.server.bot.clone() };
+    let (found, code) = check(&nobody, &[&name]).await;
+    let (result, told) = found("forge ");
+    assert!(result == "failed" && told.contains("token") && code == 1, "{told}");
+}

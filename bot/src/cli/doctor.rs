@@ -12,7 +12,7 @@ use crate::output::error::CliError;
 use crate::output::json::{self, CheckResult, CheckView, DoctorView, Version};
 use crate::output::{Exit, Format, report};
 
-/// Checks configuration, credentials, registries and the clock
+/// Checks configuration, credentials, forges, registries and the clock
 ///
 /// Each finding says what to do.
 #[derive(Debug, clap::Args)]
@@ -20,7 +20,7 @@ pub(super) struct Args {
     /// More registry hosts to check, besides Docker Hub and those of the configuration
     #[arg(value_name = "HOST")]
     hosts: Vec<String>,
-    /// Ask no registry
+    /// Ask no registry and no forge
     #[arg(long, conflicts_with = "hosts")]
     offline: bool,
     /// How to print
@@ -36,7 +36,11 @@ pub(super) async fn run(args: &Args, context: &Context) -> Outcome {
     checks.push(doctor::folder("cache folder", config.cache_folder().as_deref(), "cache_dir"));
     checks.push(doctor::folder("data folder", config.data_folder().as_deref(), "data_dir"));
     checks.extend(doctor::docker(&context.environment));
+    checks.extend(doctor::service::lock(config.data_folder().as_deref()));
+    checks.extend(doctor::service::templates(&config));
+    checks.extend(doctor::service::local_repositories(&config));
     if !args.offline {
+        checks.extend(doctor::service::forges(&config, &context.environment).await);
         checks.extend(registries(args, &config, context).await?);
     }
     let failed = checks.iter().any(|check| check.result == CheckResult::Failed);
