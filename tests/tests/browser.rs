@@ -62,7 +62,7 @@ fn from_the_list_of_repositories_to_a_merge_with_nothing_but_a_browser() {
     browser.reload_until("the pull request moves on", 15, |page| {
         changed(page, "added").contains(&"tag: '2.3.11'".to_owned()).then_some(())
     });
-    assert!(!browser.text("main > .columns .text").contains("2.3.10"));
+    assert!(!browser.text(".main > .card.text").contains("2.3.10"));
     assert!(demo.file(SHOP).contains("2.3.9"), "only the branch changes");
 
     browser.write("#body", "/explain");

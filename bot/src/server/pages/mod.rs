@@ -174,6 +174,7 @@ pub(super) fn routes(pages: Arc<Pages>) -> Router {
         .route("/work/replay", post(replay))
         .route("/errors", get(errors))
         .route("/static/style.css", get(style))
+        .route("/static/icon.svg", get(icon))
         .fallback(nowhere)
         .with_state(pages)
 }
@@ -253,9 +254,16 @@ async fn replay(State(pages): State<Arc<Pages>>, viewer: Viewer, Ours(form): Our
 }
 
 async fn style() -> Response {
-    let kind = (header::CONTENT_TYPE, "text/css; charset=utf-8");
-    let keep = (header::CACHE_CONTROL, "public, max-age=3600");
-    ([kind, keep], include_str!("../../../../templates/pages/style.css")).into_response()
+    unchanging("text/css; charset=utf-8", include_str!("../../../../templates/pages/style.css"))
+}
+
+async fn icon() -> Response {
+    unchanging("image/svg+xml", include_str!("../../../../templates/pages/icon.svg"))
+}
+
+/// What is the same for everybody until the next release.
+fn unchanging(kind: &'static str, text: &'static str) -> Response {
+    ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "public, max-age=3600")], text).into_response()
 }
 
 async fn nowhere(State(pages): State<Arc<Pages>>, viewer: Viewer) -> Response {
