@@ -11,9 +11,9 @@ use jiff::Timestamp;
 use thiserror::Error;
 
 use crate::config::repository::RepositoryConfig;
-use crate::forge::{ForgeError, PullState};
 use crate::forge::commit::{Base, BuildError};
 use crate::forge::place::{BaseBranch, Place};
+use crate::forge::{ForgeError, PullState};
 use crate::plan::{self, Change, Intent, Key, Memory, Observed, Proposed, PullDecisions};
 use crate::pulls::adopt::{Recognise, adopt};
 use crate::pulls::execute::{self, Done};
