@@ -5,13 +5,14 @@
 
 use std::fs::File;
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
@@ -46,8 +47,6 @@ pub struct Browser {
     address: SocketAddr,
     /// `/session/<id>`; empty until there is one.
     session: String,
-    /// The browser's own process, which its driver's end would leave running.
-    process: Option<Pid>,
 }
 
 impl Browser {
@@ -62,6 +61,7 @@ impl Browser {
         std::fs::create_dir(&home).unwrap();
         let driver = Command::new("chromedriver")
             .arg("--port=0")
+            .process_group(0)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", &home)
@@ -71,7 +71,7 @@ impl Browser {
             .stderr(Stdio::null())
             .spawn()
             .expect("`chromedriver` starts; `apt-get install chromium chromium-driver` gets it");
-        let mut browser = Self { driver, address: ([127, 0, 0, 1], 0).into(), session: String::new(), process: None };
+        let mut browser = Self { driver, address: ([127, 0, 0, 1], 0).into(), session: String::new() };
         let port = eventually("chromedriver names its port", 30, || {
             let said = std::fs::read_to_string(&said).ok()?;
             said.split_once("successfully on port ")?.1.split_once('.')?.0.parse().ok()
@@ -86,8 +86,6 @@ impl Browser {
         }}});
         let given = browser.call("POST", "/session", &wanted);
         browser.session = format!("/session/{}", given["sessionId"].as_str().unwrap());
-        let process = given["capabilities"]["goog:processID"].as_i64();
-        browser.process = process.and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
         browser
     }
 
@@ -216,14 +214,13 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Ends the browser in good order, and by force only where that fails.
-        let end = || send_within(Duration::from_secs(10), self.address, "DELETE", &self.session, &[], b"");
-        if let Some(process) = self.process
-            && !end().is_ok_and(|reply| reply.status == 200)
-        {
-            let _ = kill(process, Signal::SIGKILL);
+        if !self.session.is_empty() {
+            let _ = send_within(Duration::from_secs(10), self.address, "DELETE", &self.session, &[], b"");
         }
-        let _ = self.driver.kill();
+        // A browser outlives its driver, but stays in the group that the driver leads.
+        if let Ok(group) = i32::try_from(self.driver.id()) {
+            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        }
         let _ = self.driver.wait();
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! Must not be clever: it speaks just enough HTTP for what is tested, and never mends an answer.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -267,16 +267,23 @@ pub fn send_within(
     head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
     stream.write_all(head.as_bytes())?;
     stream.write_all(body)?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
-    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").context("the answer has no head")?;
-    let body = answer.split_off(end + 4);
-    let head = String::from_utf8(answer)?;
+    let mut stream = BufReader::new(stream);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if stream.read_line(&mut head)? == 0 {
+            bail!("the answer has no head");
+        }
+    }
     let mut lines = head.trim_end().split("\r\n");
     let status = lines.next().and_then(|line| line.split(' ').nth(1)).context("no status")?.parse()?;
-    let headers = lines
+    let headers: Vec<(String, String)> = lines
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
         .collect();
+    // Not every server closes the connection that it was asked to close.
+    let length = headers.iter().find(|(name, _)| name == "content-length").filter(|_| method != "HEAD");
+    let length = length.map_or(Ok(u64::MAX), |(_, length)| length.parse())?;
+    let mut body = Vec::new();
+    stream.take(length).read_to_end(&mut body)?;
     Ok(Received { status, headers, body })
 }
