@@ -172,6 +172,6 @@ pub(crate) async fn repositories_that_rest(on: On) {
     let renamed = server.head("owner/rested", &pull.branch).unwrap();
     let past = world.service.store.recent_history(world.key(), 5).await.unwrap();
     let failed = past.iter().any(|past| past.event.action == "failed");
-    let moved = renamed != head.to_string();
+    let moved = renamed != head;
     assert!(moved || failed || world.trouble().await.is_some(), "carried on, or told: {past:#?}");
 }
