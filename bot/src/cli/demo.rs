@@ -284,6 +284,8 @@ impl<'a> Demo<'a> {
     fn config(&self) -> Config {
         let entry = RepositoryEntry { local: Some(self.path.clone()), ..RepositoryEntry::default() };
         let mut config = Config { repositories: vec![entry], ..Config::default() };
+        // Nothing of it is to be left anywhere else.
+        config.cache_dir = Some(self.folder.join("cache"));
         config.registry_webhooks.secrets = vec![SecretSource { env: Some(SECRET.into()), file: None }];
         config
     }

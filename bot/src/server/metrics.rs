@@ -5,7 +5,7 @@
 //! the configuration or this file knows it. The exporter has no listener of its own.
 
 use std::collections::BTreeSet;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
@@ -69,19 +69,17 @@ static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
 /// # Errors
 /// Where something else in the process records already.
 pub fn install(hosts: impl IntoIterator<Item = String>) -> Result<PrometheusHandle, BuildError> {
+    // One at a time, so that a second one finds what the first installed.
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(handle) = RECORDER.get() {
         return Ok(handle.clone());
     }
     let builder = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".into()), SECONDS)?;
-    match builder.install_recorder() {
-        Ok(handle) => {
-            let _ = HOSTS.set(hosts.into_iter().map(|host| host.to_ascii_lowercase()).collect());
-            describe();
-            Ok(RECORDER.get_or_init(|| handle).clone())
-        }
-        // Two threads came at once, and the other was first.
-        Err(error) => RECORDER.get().cloned().ok_or(error),
-    }
+    let handle = builder.install_recorder()?;
+    let _ = HOSTS.set(hosts.into_iter().map(|host| host.to_ascii_lowercase()).collect());
+    describe();
+    Ok(RECORDER.get_or_init(|| handle).clone())
 }
 
 fn describe() {

@@ -87,12 +87,10 @@ pub async fn try_merge(service: &Service, claim: &Claim) -> Result<Next, Failure
     let Some((repository, number)) = parts(&claim.key) else { return Ok(Next::Done) };
     let Some(watched) = service.watched(repository) else { return Ok(Next::Done) };
     let Some(row) = service.store.merge_request(repository, number).await? else { return Ok(Next::Done) };
-    service.know_config(watched).await?;
-    let known = service.store.repository(repository).await?;
-    if let Some(ConfigState::Invalid(why)) = known.map(|known| known.config) {
-        // Nothing is merged by rules that nobody can read; a push that mends them wakes this.
-        tracing::info!(repository, %why, "a merge waits for the configuration");
-        return Ok(Next::Again(service.later(service.schedule.repositories)));
+    let is_misconfigured =
+        matches!(service.store.repository(repository).await?.map(|known| known.config), Some(ConfigState::Invalid(_)));
+    if !is_misconfigured {
+        service.know_config(watched).await?;
     }
     let mut remembered = Remembered::of(&row);
     let Some(gathered) = gather(service, watched, number, Some((&row, &remembered))).await? else {
