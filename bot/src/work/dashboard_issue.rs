@@ -184,7 +184,7 @@ fn place_in_configuration(place: &str) -> Option<(u32, u32)> {
     Some((line.parse().ok()?, column.parse().ok()?))
 }
 
-/// A fault of the configuration as the store keeps it: the way back from what [`problems`] tells.
+/// A fault of the configuration as the store keeps it: the way back from what [`problems()`] tells.
 #[must_use]
 pub fn found(error: &ConfigError) -> Found {
     let ConfigError { line, column, message } = error;
